@@ -1,0 +1,279 @@
+"""The command `kexue`. Heavy imports are made inside the commands, so that `kexue --help` answers at once."""
+
+from __future__ import annotations
+
+import contextlib
+import json
+import sys
+from collections.abc import Callable, Iterator
+from pathlib import Path
+from typing import TYPE_CHECKING, Annotated, Any, NoReturn
+
+import typer
+
+if TYPE_CHECKING:
+    from rich.console import Console
+
+    from kexue.discovery import ClaimRef
+    from kexue.results import Report
+    from kexue.runner import Event
+
+app = typer.Typer(
+    name="kexue", help="Mathematics that a machine checks, claim by claim.", no_args_is_help=True, add_completion=False,
+    rich_markup_mode=None, pretty_exceptions_enable=False, context_settings={"help_option_names": ["-h", "--help"]},
+)  # fmt: skip
+
+Jobs = Annotated[int | None, typer.Option("--jobs", "-j", metavar="N", help="Worker processes at once.  [default: cores]")]
+Fresh = Annotated[bool, typer.Option("--fresh", help="Check everything again instead of using kept results.")]
+Timeout = Annotated[float | None, typer.Option(metavar="S", help="Seconds after which one job is killed.  [default: 20]")]
+AsJson = Annotated[bool, typer.Option("--json", help="Print JSON.")]
+
+
+def main() -> None:
+    """The console script: usage errors exit with 2, Ctrl-C with 130."""
+    for stream in (sys.stdout, sys.stderr):
+        with contextlib.suppress(AttributeError, ValueError):
+            stream.reconfigure(errors="replace")  # type: ignore[union-attr]  # a terminal without γ still gets the rest
+    try:
+        app(prog_name="kexue")
+    except KeyboardInterrupt:
+        sys.exit(130)
+
+
+@app.callback()
+def _root(
+    version: Annotated[bool, typer.Option("--version", help="Print the version and exit.", is_eager=True)] = False,
+) -> None:
+    if version:
+        import kexue
+
+        print(kexue.__version__)
+        raise typer.Exit
+
+
+@app.command()
+def verify(
+    targets: Annotated[list[str] | None, typer.Argument(metavar="[SLUG | SLUG/CLAIM | FILE.py]...", show_default=False)] = None,
+    jobs: Jobs = None,
+    fresh: Fresh = False,
+    json_file: Annotated[str | None, typer.Option("--json", metavar="FILE", help="Write the results as JSON; - is stdout.")] = None,
+    junit_file: Annotated[str | None, typer.Option("--junit", metavar="FILE", help="Write the results as JUnit XML; - is stdout.")] = None,
+    timeout: Timeout = None,
+    core: Annotated[bool, typer.Option("--core", help="Run only the witnesses that need no torch.")] = False,
+) -> None:  # fmt: skip
+    """Check claims and their mutants: of all articles, of some, or of any Python file.
+
+    Exits with 0 if all claims hold (open ones apart), 1 if some doesn't, 2 for wrong usage, 130 after Ctrl-C.
+    """
+    refs = _refs(targets or [])
+    for option, name in (("--json", json_file), ("--junit", junit_file)):
+        _check_writable(option, name)
+    report = _run(refs, jobs=jobs, fresh=fresh, timeout=timeout, core=core, to_stderr="-" in (json_file, junit_file))
+    _write(json_file, lambda: json.dumps(report.to_json(), indent=1, ensure_ascii=False) + "\n")
+    _write(junit_file, report.to_junit)
+    raise typer.Exit(report.exit_status)
+
+
+@app.command()
+def explain(
+    claim: Annotated[str, typer.Argument(metavar="CLAIM", help="SLUG/CLAIM or FILE.py::FUNCTION")],
+    json_out: AsJson = False,
+    fresh: Fresh = False,
+    timeout: Timeout = None,
+) -> None:
+    """Show one claim: its statement, what was checked and how, and what each mutant came to."""
+    from kexue import explain as layout
+
+    refs = _refs([claim])
+    ids = list(dict.fromkeys(ref.id for ref in refs))
+    if len(ids) != 1:
+        _fail(f"CLAIM must name one claim, got {claim!r}, which has {len(ids)}: {', '.join(ids[:5])}, …")
+    report = _quiet_run(refs, fresh, timeout)
+    if report.interrupted:
+        raise typer.Exit(130)
+    result = report[ids[0]]
+    print(json.dumps(result.to_json(), indent=1, ensure_ascii=False) if json_out else layout.explain(result))
+
+
+@app.command(name="list")
+def list_(
+    what: Annotated[str, typer.Argument(metavar="[articles|claims|kinds]")] = "articles",
+    slug: Annotated[str | None, typer.Argument(metavar="[SLUG]", help="Only the claims of this article.")] = None,
+    json_out: AsJson = False,
+) -> None:
+    """List the articles, their claims (those that are not verified yet as well), or the kinds of statements."""
+    from kexue import explain as layout
+
+    if what not in ("articles", "claims", "kinds"):
+        _fail(f"the argument must be articles, claims or kinds, got {what!r}")
+    if slug is not None and what != "claims":
+        _fail(f"SLUG goes with claims only: kexue list claims {slug}")
+    with _usage_errors():
+        rows = {"articles": layout.articles, "kinds": layout.kinds}[what]() if what != "claims" else layout.claims(slug)
+    if json_out:
+        print(json.dumps(rows, indent=1, ensure_ascii=False))
+    else:
+        print(layout.columns(what, rows))
+
+
+@app.command()
+def errata(
+    json_out: AsJson = False, jobs: Jobs = None, fresh: Fresh = False, timeout: Timeout = None
+) -> None:
+    """Show what articles and papers print wrongly: the corrected statement and a counter-example to the printed one."""
+    from kexue import explain as layout
+
+    report = _quiet_run([ref for ref in _refs([]) if ref.erratum], fresh, timeout, jobs)
+    rows = [layout.erratum(result) for result in report]
+    print(json.dumps(rows, indent=1, ensure_ascii=False) if json_out else layout.errata(rows))
+    raise typer.Exit(report.exit_status)
+
+
+def _fail(message: str) -> NoReturn:
+    print(f"error: {message}", file=sys.stderr)
+    raise typer.Exit(2)
+
+
+@contextlib.contextmanager
+def _usage_errors() -> Iterator[None]:
+    """What the caller named wrongly is an error message and exit status 2; a broken installation is status 1."""
+    from kexue.discovery import DiscoveryError
+    from kexue.runner import WorkersUnavailable
+
+    try:
+        yield
+    except DiscoveryError as error:
+        _fail(str(error))
+    except WorkersUnavailable as error:
+        print(f"error: {error}", file=sys.stderr)
+        raise typer.Exit(1) from error
+
+
+def _refs(targets: list[str]) -> list[ClaimRef]:
+    from kexue.runner import resolve_targets
+
+    with _usage_errors():
+        return resolve_targets(targets)
+
+
+def _check_writable(option: str, name: str | None) -> None:
+    """Before the run: a long run must not end in "no such folder"."""
+    if name is None or name == "-":
+        return
+    path = Path(name)
+    if path.is_dir():
+        _fail(f"{option} must be a file to write, got the folder {name}")
+    if not path.absolute().parent.is_dir():
+        _fail(f"{option} must be a file in an existing folder, got {name}")
+
+
+def _write(name: str | None, text: Callable[[], str]) -> None:
+    if name == "-":
+        sys.stdout.write(text())
+    elif name is not None:
+        try:
+            Path(name).write_text(text(), encoding="utf-8")
+        except OSError as error:
+            _fail(f"{name} can't be written: {error.strerror}")
+
+
+def _checked(jobs: int | None, timeout: float | None) -> dict[str, Any]:
+    from kexue.runner import budget_of
+
+    if jobs is not None and jobs < 1:
+        _fail(f"--jobs must be at least 1, got {jobs}")
+    try:
+        return {"jobs": jobs, "budget": budget_of(timeout)}
+    except ValueError as error:
+        _fail(f"--{error}")
+
+
+def _quiet_run(refs: list[ClaimRef], fresh: bool, timeout: float | None, jobs: int | None = None) -> Report:
+    from kexue.runner import run
+
+    with _usage_errors():
+        report = run(refs, fresh=fresh, **_checked(jobs, timeout))
+    for warning in report.warnings:
+        print(f"warning: {warning}", file=sys.stderr)
+    return report
+
+
+def _run(
+    refs: list[ClaimRef], *, jobs: int | None, fresh: bool, timeout: float | None, core: bool, to_stderr: bool
+) -> Report:
+    """A run with live progress, then the table and what doesn't hold."""
+    from rich.console import Console
+
+    from kexue.runner import run
+
+    options = _checked(jobs, timeout)
+    console = Console(stderr=to_stderr, highlight=False, markup=False, soft_wrap=False)
+    if not console.is_terminal:
+        console.width = max(console.width, 160)  # a log has no edge to wrap at
+    with _usage_errors(), (_Bar if console.is_terminal else _Lines)(console, refs) as progress:
+        report = run(refs, fresh=fresh, core=core, on_event=progress.on, **options)
+    console.print(report.table())
+    if failures := report.failures():
+        console.print(failures, "\n", soft_wrap=True, sep="")
+    for warning in report.warnings:
+        print(f"warning: {warning}", file=sys.stderr)
+    console.print(report.summary(), soft_wrap=True)
+    return report
+
+
+class _Lines:
+    """Progress for a log: one line for each article that is complete."""
+
+    def __init__(self, console: Console, refs: list[ClaimRef]) -> None:
+        self.console = console
+        self.left: dict[str, set[str]] = {}
+        self.held: dict[str, int] = {}
+        for ref in refs:
+            self.left.setdefault(ref.slug, set()).add(ref.id)
+        self.asked = {slug: len(ids) for slug, ids in self.left.items()}
+
+    def __enter__(self) -> _Lines:
+        return self
+
+    def __exit__(self, *_: object) -> None: ...
+
+    def on(self, event: Event) -> None:
+        if event.kind != "claim" or event.result is None:
+            return
+        slug = event.id.partition("/")[0]
+        self.left[slug].discard(event.id)
+        self.held[slug] = self.held.get(slug, 0) + event.result.holds
+        if not self.left[slug]:
+            self.console.print(f"{slug}: {self.held[slug]} of {self.asked[slug]} claims hold", soft_wrap=True)
+
+
+class _Bar:
+    """Progress for a terminal: claims done, mutants killed, and what runs at the moment."""
+
+    def __init__(self, console: Console, refs: list[ClaimRef]) -> None:
+        from rich.progress import BarColumn, MofNCompleteColumn, Progress, TextColumn, TimeElapsedColumn
+
+        self.bar = Progress(
+            BarColumn(24), MofNCompleteColumn(), TextColumn("claims · {task.fields[killed]} mutants killed ·"),
+            TimeElapsedColumn(), TextColumn("{task.fields[now]}", style="dim", markup=False), console=console, transient=True,
+        )  # fmt: skip
+        self.task = self.bar.add_task("", total=len({ref.id for ref in refs}), killed=0, now="")
+        self.killed = 0
+        self.now: list[str] = []
+
+    def __enter__(self) -> _Bar:
+        self.bar.start()
+        return self
+
+    def __exit__(self, *_: object) -> None:
+        self.bar.stop()
+
+    def on(self, event: Event) -> None:
+        if event.kind == "started":
+            self.now.append(event.id)
+        elif event.kind == "ended":
+            self.now.remove(event.id)
+        elif event.result is not None:
+            self.killed += event.result.killed
+            self.bar.advance(self.task)
+        self.bar.update(self.task, killed=self.killed, now=", ".join(dict.fromkeys(self.now)))

@@ -1,0 +1,1 @@
+"""The registry's data, read by `kexue.registry`."""
