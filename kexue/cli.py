@@ -7,7 +7,7 @@ import json
 import sys
 from collections.abc import Callable, Iterator
 from pathlib import Path
-from typing import TYPE_CHECKING, Annotated, Any, NoReturn
+from typing import TYPE_CHECKING, Annotated, NoReturn
 
 import typer
 
@@ -23,9 +23,30 @@ app = typer.Typer(
     rich_markup_mode=None, pretty_exceptions_enable=False, context_settings={"help_option_names": ["-h", "--help"]},
 )  # fmt: skip
 
-Jobs = Annotated[int | None, typer.Option("--jobs", "-j", metavar="N", help="Worker processes at once.  [default: cores]")]
+
+
+def _jobs(text: str) -> int:
+    if not text.strip().isdecimal() or int(text) < 1:
+        raise typer.BadParameter(f"must be a whole number, at least 1, got {text!r}")
+    return int(text)
+
+
+def _seconds(text: str) -> float:
+    from kexue.runner import budget_of
+
+    try:
+        return budget_of(float(text)).seconds
+    except ValueError:
+        raise typer.BadParameter(f"must be a positive number of seconds, got {text!r}") from None
+
+
+Jobs = Annotated[
+    int | None, typer.Option("--jobs", "-j", metavar="N", parser=_jobs, help="Worker processes at once.  [default: cores]")
+]
 Fresh = Annotated[bool, typer.Option("--fresh", help="Check everything again instead of using kept results.")]
-Timeout = Annotated[float | None, typer.Option(metavar="S", help="Seconds after which one job is killed.  [default: 20]")]
+Timeout = Annotated[
+    float | None, typer.Option(metavar="S", parser=_seconds, help="Seconds after which one job is killed.  [default: 20]")
+]
 AsJson = Annotated[bool, typer.Option("--json", help="Print JSON.")]
 
 
@@ -53,7 +74,7 @@ def _root(
 
 @app.command()
 def verify(
-    targets: Annotated[list[str] | None, typer.Argument(metavar="[SLUG | SLUG/CLAIM | FILE.py]...", show_default=False)] = None,
+    targets: Annotated[list[str] | None, typer.Argument(metavar="SLUG|SLUG/CLAIM|FILE.py", show_default=False)] = None,
     jobs: Jobs = None,
     fresh: Fresh = False,
     json_file: Annotated[str | None, typer.Option("--json", metavar="FILE", help="Write the results as JSON; - is stdout.")] = None,
@@ -177,22 +198,11 @@ def _write(name: str | None, text: Callable[[], str]) -> None:
             _fail(f"{name} can't be written: {error.strerror}")
 
 
-def _checked(jobs: int | None, timeout: float | None) -> dict[str, Any]:
-    from kexue.runner import budget_of
-
-    if jobs is not None and jobs < 1:
-        _fail(f"--jobs must be at least 1, got {jobs}")
-    try:
-        return {"jobs": jobs, "budget": budget_of(timeout)}
-    except ValueError as error:
-        _fail(f"--{error}")
-
-
 def _quiet_run(refs: list[ClaimRef], fresh: bool, timeout: float | None, jobs: int | None = None) -> Report:
-    from kexue.runner import run
+    from kexue.runner import budget_of, run
 
     with _usage_errors():
-        report = run(refs, fresh=fresh, **_checked(jobs, timeout))
+        report = run(refs, fresh=fresh, jobs=jobs, budget=budget_of(timeout))
     for warning in report.warnings:
         print(f"warning: {warning}", file=sys.stderr)
     return report
@@ -204,14 +214,13 @@ def _run(
     """A run with live progress, then the table and what doesn't hold."""
     from rich.console import Console
 
-    from kexue.runner import run
+    from kexue.runner import budget_of, run
 
-    options = _checked(jobs, timeout)
     console = Console(stderr=to_stderr, highlight=False, markup=False, soft_wrap=False)
     if not console.is_terminal:
         console.width = max(console.width, 160)  # a log has no edge to wrap at
     with _usage_errors(), (_Bar if console.is_terminal else _Lines)(console, refs) as progress:
-        report = run(refs, fresh=fresh, core=core, on_event=progress.on, **options)
+        report = run(refs, jobs=jobs, budget=budget_of(timeout), fresh=fresh, core=core, on_event=progress.on)
     console.print(report.table())
     if failures := report.failures():
         console.print(failures, "\n", soft_wrap=True, sep="")

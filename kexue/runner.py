@@ -9,6 +9,7 @@ from __future__ import annotations
 import atexit
 import json
 import os
+import re
 import signal
 import time
 from collections import deque
@@ -286,6 +287,7 @@ class _Run:
                     finding = _failure(job.claim.ref, **data["error"])
                 else:
                     finding = Finding.from_json(data["finding"])
+                    finding = _absence(job.claim.ref, finding.reason) or finding
                     info = None if job.mutant is not None else data["claim"] | {"id": job.claim.ref.id}
             except (ValueError, KeyError, TypeError, AttributeError) as error:
                 finding = undecided(f"the worker died over a bad answer: {type(error).__name__}: {error}")
@@ -334,13 +336,18 @@ def _failure(ref: ClaimRef, type: str, message: str, traceback: str) -> Finding:
     """The finding for a job that could not even make a statement."""
     if type == "ClaimError":
         return defective(message)
-    if type == "ModuleNotFoundError":
-        missing = message.removeprefix("No module named ").strip("'").partition(".")[0]
-        if missing in OPTIONAL or missing in ref.needs:
-            return Finding(Verdict.NOT_RUN, reason=f"it needs {missing}, which isn't installed")
     if type == "MemoryError":
         return undecided(f"out of resources: MemoryError {message}".strip())
-    return undecided(f"the claim raised {type}: {message}"[:500], notes=(traceback,))
+    reason = f"the claim raised {type}: {message}"[:500]
+    return _absence(ref, reason) or undecided(reason, notes=(traceback,))
+
+
+def _absence(ref: ClaimRef, reason: str) -> Finding | None:
+    """Not run, if the claim failed for want of an optional package or of one that it says it needs."""
+    found = re.match(r"the claim raised ModuleNotFoundError: No module named '(\w+)", reason)
+    if found and (found[1] in OPTIONAL or found[1] in ref.needs):
+        return Finding(Verdict.NOT_RUN, reason=f"it needs {found[1]}, which isn't installed")
+    return None
 
 
 def _signal(number: int) -> str:
