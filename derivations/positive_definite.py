@@ -2,9 +2,9 @@ r"""Positive definite matrices by the discriminant of a quadratic.
 
 Su Jianlin, 《用二次方程判别式判断正定矩阵》, Scientific Spaces, 2013-12-24. No paper underlies it.
 
-A form $q(x) = x^\top A x$ is a quadratic in $x_1$ whose coefficients depend on $y = (x_2, \dots, x_n)$. With
-$A = \begin{pmatrix} a & b^\top \\ b & C \end{pmatrix}$, $\beta = b^\top y$ and $\gamma = y^\top C y$ it reads
-$q = a X^2 + 2\beta X + \gamma$, and its quarter discriminant $\beta^2 - a\gamma$ is itself a quadratic form in $y$. So q is
+A form $q(x) = x^\top A x$ is a quadratic in $x_1$ whose coefficients depend on $y = (x_2, \dots, x_n)$. With $A =
+\begin{pmatrix} a & b^\top \\ b & C \end{pmatrix}$, $\beta = b^\top y$ and $\gamma = y^\top C y$ it reads $q = a X^2 +
+2\beta X + \gamma$, and its quarter discriminant $\beta^2 - a\gamma$ is itself a quadratic form in $y$. So q is
 positive definite iff a > 0 and $aC - bb^\top$ is: a recursion that ends at one variable.
 
 Notation: $A_1 = A$, $A_{k+1} = (aC - bb^\top)(A_k)$, $d_k$ is the leading entry of $A_k$, $\Delta_k$ the leading
@@ -17,7 +17,7 @@ import math
 from collections.abc import Iterator, Sequence
 from dataclasses import dataclass, field
 from fractions import Fraction
-from itertools import permutations, product
+from itertools import pairwise, permutations, product
 from typing import Any
 
 import sympy as sp
@@ -98,7 +98,7 @@ def eigenvalue_signs(m: Matrix) -> tuple[int, int, int]:
         coefficients = fmpq_mat([[fmpq(x.numerator, x.denominator) for x in row] for row in m]).charpoly().coeffs()
     zero = next(i for i, x in enumerate(coefficients) if x != 0)
     signs = [x > 0 for x in coefficients if x != 0]
-    positive = sum(s != t for s, t in zip(signs, signs[1:], strict=False))
+    positive = sum(s != t for s, t in pairwise(signs))
     return positive, zero, len(m) - zero - positive
 
 
@@ -121,7 +121,10 @@ def integer_gram_matrix(n: int, seed: int = 1) -> list[list[int]]:
             state = (1103515245 * state + 12345) % 2**31
             row.append((state >> 16) % 19 - 9)
         rows.append(row)
-    return [[sum(p * q for p, q in zip(r, s, strict=True)) + (i == j) for j, s in enumerate(rows)] for i, r in enumerate(rows)]
+    return [
+        [sum(p * q for p, q in zip(r, s, strict=True)) + (i == j) for j, s in enumerate(rows)]
+        for i, r in enumerate(rows)
+    ]
 
 
 def bareiss_pivots(m: Matrix) -> list[int]:
@@ -234,7 +237,9 @@ def _exact_symmetric(A: Any) -> sp.ImmutableMatrix:
                 raise ValueError(f"the symbols of A[{i}, {j}] = {x} must be declared real=True")
             if isinstance(x, sp.Basic) and x.has(sp.I):
                 raise ValueError(f"A[{i}, {j}] must be real, got {x}")
-    exact = [[sp.Rational(x.numerator, x.denominator) if isinstance(x, Fraction) else sp.sympify(x) for x in r] for r in rows]
+    exact = [
+        [sp.Rational(x.numerator, x.denominator) if isinstance(x, Fraction) else sp.sympify(x) for x in r] for r in rows
+    ]
     m = sp.ImmutableMatrix(len(exact), len(exact), [x for row in exact for x in row])
     for i in range(m.rows):
         for j in range(i):
@@ -326,9 +331,9 @@ def recursion(condition=lambda a, D: And(a > 0, D > 0), at_zero=lambda a: a > 0,
 def witness(lift=-1, last=1):
     r"""If the recursion fails, some $x \ne 0$ with $q(x) \le 0$ can be constructed.
 
-    $a \le 0$ gives $e_1$; else y with $y^\top S y \le 0$ lifts to $x = (-b^\top y/a, y)$, and $q(x) = y^\top S y$ exactly,
-    where $S = C - bb^\top/a$. The certificate's witness is checked on every matrix of the list that is not positive definite.
-    """
+    $a \le 0$ gives $e_1$; else y with $y^\top S y \le 0$ lifts to $x = (-b^\top y/a, y)$, and $q(x) = y^\top S y$
+    exactly, where $S = C - bb^\top/a$. The certificate's witness is checked on every matrix of the list that is not
+    positive definite. """
     at = lift * beta / a
 
     def value(m: Matrix) -> tuple[bool, bool]:
@@ -341,13 +346,17 @@ def witness(lift=-1, last=1):
     cases = (m for m in symmetric_matrices(3, (-1, 0, 1)) if not is_positive_definite(m))
     return (
         Identity(a * at**2 + 2 * beta * at + gamma, gamma - beta**2 / a, [Ne(a, 0)]),
-        ForEach(cases, value, over="all symmetric 3×3 matrices with entries in {−1, 0, 1} that are not positive definite"),
+        ForEach(
+            cases, value, over="all symmetric 3×3 matrices with entries in {−1, 0, 1} that are not positive definite"
+        ),
     )
 
 
 @claim(mutants=[dict(cross=-3)])
 def example_1(cross=-2):
-    r"""$2x_1^2 + x_2^2 - 2x_1x_2$ is positive definite: its discriminant in $x_1$ is $-4x_2^2$; it is $x_1^2 + (x_2 - x_1)^2$."""
+    r"""$2x_1^2 + x_2^2 - 2x_1x_2$ is positive definite: its discriminant in $x_1$ is $-4x_2^2$; it is $x_1^2 + (x_2 -
+    x_1)^2$.
+    """
     q = 2 * x1**2 + x2**2 + cross * x1 * x2
     return (
         Identity(discriminant(q, x1), -4 * x2**2),
@@ -359,10 +368,9 @@ def example_1(cross=-2):
 def example_2(cross=-8):
     r"""$5x_1^2 + x_2^2 + 5x_3^2 + 4x_1x_2 - 8x_1x_3 - 4x_2x_3$ is positive definite.
 
-    Its discriminant in $x_1$ is $-4x_2^2 + 16x_2x_3 - 36x_3^2$, whose own discriminant in $x_2$ is $-320x_3^2$. Leading
-    minors 5, 1, 1; characteristic polynomial $\lambda^3 - 11\lambda^2 + 11\lambda - 1$; two sums of squares; and the nicest
-    elimination starts with $x_2$.
-    """
+    Its discriminant in $x_1$ is $-4x_2^2 + 16x_2x_3 - 36x_3^2$, whose own discriminant in $x_2$ is $-320x_3^2$.
+    Leading minors 5, 1, 1; characteristic polynomial $\lambda^3 - 11\lambda^2 + 11\lambda - 1$; two sums of squares;
+    and the nicest elimination starts with $x_2$. """
     q = 5 * x1**2 + x2**2 + 5 * x3**2 + 4 * x1 * x2 + cross * x1 * x3 - 4 * x2 * x3
     m = matrix_of_form(q, (x1, x2, x3))
     first = discriminant(q, x1)
@@ -418,7 +426,8 @@ def _ldl_form(m: sp.Matrix, xs: Sequence[sp.Symbol], power: int) -> sp.Expr:
 
 @claim(mutants=[dict(scale=a**2, power=1)])
 def schur(scale=a, power=2):
-    r"""$aC - bb^\top = a\,S$ with the Schur complement $S = C - bb^\top/a$ (every n), and $q = \sum_k p_k (x_k + \sum_{j>k} l_{jk} x_j)^2$.
+    r"""$aC - bb^\top = a\,S$ with the Schur complement $S = C - bb^\top/a$ (every n), and $q = \sum_k p_k (x_k +
+    \sum_{j>k} l_{jk} x_j)^2$.
 
     The pivots of the divided recursion are $p_k = \Delta_k/\Delta_{k-1}$, and the $l_{jk}$ are quotients of bordered
     minors (LDLᵀ); checked for the generic symmetric 3×3 matrix.
@@ -470,10 +479,9 @@ def _naive_pivot(minors: Sequence[Any], k: int, exponent: Any) -> Any:
 def naive_pivots(exponent=lambda k, j: k - 1 - j, threshold=0):
     r"""$d_k = \Delta_k \prod_{j=1}^{k-2} d_j^{\,k-1-j}$, hence all $d_j > 0$ iff all $\Delta_j > 0$.
 
-    So the article's method and Sylvester's criterion are equivalent: $d_3 = \Delta_1\Delta_3$, $d_4 = d_1^2 d_2 \Delta_4$.
-    The formula is proved for the generic symmetric 4×4 matrix and compared on an integer 7×7 matrix; the step of the
-    equivalence holds for every k, since a product of positive $d_j$ is positive.
-    """
+    So the article's method and Sylvester's criterion are equivalent: $d_3 = \Delta_1\Delta_3$, $d_4 = d_1^2 d_2
+    \Delta_4$. The formula is proved for the generic symmetric 4×4 matrix and compared on an integer 7×7 matrix; the
+    step of the equivalence holds for every k, since a product of positive $d_j$ is positive. """
     m = GENERIC[4]
     minors = [minor(m, k) for k in range(1, 5)]
     pivots = discriminant_pivots(m.tolist())
@@ -491,11 +499,12 @@ def naive_pivots(exponent=lambda k, j: k - 1 - j, threshold=0):
 
 @claim(mutants=[mutant("domain", factor=3), dict(exact=False)])
 def degree_growth(factor=2, exact=True):
-    r"""$d_k$ is homogeneous of degree $2^{k-1}$ in the entries, while Bareiss' pivots are the minors $\Delta_k$, of degree k.
+    r"""$d_k$ is homogeneous of degree $2^{k-1}$ in the entries, while Bareiss' pivots are the minors $\Delta_k$, of
+    degree k.
 
-    The degree doubles at each step (induction); checked on the generic 4×4 matrix scaled by λ. Bareiss' exact division is
-    compared with determinants on an integer 10×10 matrix, and there the naive $d_{10}$ has more than 50 times the bits.
-    """
+    The degree doubles at each step (induction); checked on the generic 4×4 matrix scaled by λ. Bareiss' exact
+    division is compared with determinants on an integer 10×10 matrix, and there the naive $d_{10}$ has more than 50
+    times the bits. """
     k = sp.Symbol("k", integer=True)
     degree = sp.Function("degree")
     m = GENERIC[4]
@@ -516,9 +525,8 @@ def degree_growth(factor=2, exact=True):
 def sylvester(positive=lambda x: x > 0):
     r"""A is positive definite iff all leading minors $\Delta_1, \dots, \Delta_n$ are positive.
 
-    z3 decides n = 2 with free entries; for n = 3 all 15625 small matrices are compared with their eigenvalues; for every
-    n it follows from `naive-pivots` and `recursion`.
-    """
+    z3 decides n = 2 with free entries; for n = 3 all 15625 small matrices are compared with their eigenvalues; for
+    every n it follows from `naive-pivots` and `recursion`. """
     q = a * x1**2 + 2 * b * x1 * x2 + c * x2**2
     nonzero = Or(Ne(x1, 0), Ne(x2, 0))
     return (
@@ -537,7 +545,8 @@ def _signs(values: Sequence[int]) -> tuple[int, int]:
 
 @claim(mutants=[dict(numbers=discriminant_pivots)])
 def eigen_inertia(numbers=lambda m: [p * q for p, q in zip(leading_minors(m), [1, *leading_minors(m)], strict=False)]):
-    r"""If all $d_k \ne 0$, the signs of $\Delta_k/\Delta_{k-1}$ are those of the eigenvalues (Jacobi); the signs of $d_k$ are not.
+    r"""If all $d_k \ne 0$, the signs of $\Delta_k/\Delta_{k-1}$ are those of the eigenvalues (Jacobi); the signs of
+    $d_k$ are not.
 
     diag(−1, −1) has d = (−1, +1). Compared with the eigenvalues for all small 3×3 matrices with non-zero $d_k$.
     """
@@ -608,12 +617,13 @@ def _eliminate(n: int, scalar: Any, divided: bool = True) -> list[Any]:
 def flops_recursion(mul=lambda n: math.comb(n + 1, 3), free=lambda n: 2 * math.comb(n + 1, 3)):
     r"""On n×n, the symmetric recursion costs $\binom{n+1}{3}$ multiplications and as many subtractions.
 
-    With division it takes $n(n-1)/2$ divisions besides; without division $2\binom{n+1}{3}$ multiplications. Leading order
-    $n^3/6$.
-    """
+    With division it takes $n(n-1)/2$ divisions besides; without division $2\binom{n+1}{3}$ multiplications. Leading
+    order $n^3/6$. """
     sizes = (2, 3, 4, 5, 8)
     return (
-        Counts(_eliminate, sizes, {"mul": mul, "sub": lambda n: math.comb(n + 1, 3), "div": lambda n: n * (n - 1) // 2}),
+        Counts(
+            _eliminate, sizes, {"mul": mul, "sub": lambda n: math.comb(n + 1, 3), "div": lambda n: n * (n - 1) // 2}
+        ),
         Counts(
             lambda n, scalar: _eliminate(n, scalar, divided=False),
             sizes,
@@ -642,12 +652,13 @@ def laplace_multiplications(k: int) -> int:
         dict(mul=lambda n: sum(math.factorial(k) for k in range(2, n + 1)), at_8=(79432, 46225), crossover=2),
     ]
 )
-def flops_minors(mul=lambda n: sum(laplace_multiplications(k) for k in range(2, n + 1)), at_8=(79431, 46225), crossover=3):
+def flops_minors(
+    mul=lambda n: sum(laplace_multiplications(k) for k in range(2, n + 1)), at_8=(79431, 46225), crossover=3
+):
     r"""All leading minors by Laplace expansion cost $\sum_{k=2}^n M(k)$ multiplications, $M(k) = k(M(k-1)+1)$.
 
-    Additions: $\sum_{k=2}^n (k! - 1)$. Totals 11/6, 51/29, 256/148 for n = 3, 4, 5 and 79431/46225 for n = 8. The recursion
-    without division needs fewer multiplications from n = 3 on.
-    """
+    Additions: $\sum_{k=2}^n (k! - 1)$. Totals 11/6, 51/29, 256/148 for n = 3, 4, 5 and 79431/46225 for n = 8. The
+    recursion without division needs fewer multiplications from n = 3 on. """
 
     def additions(n: int) -> int:
         return sum(math.factorial(k) - 1 for k in range(2, n + 1))
@@ -669,13 +680,16 @@ def flops_minors(mul=lambda n: sum(laplace_multiplications(k) for k in range(2, 
     return (
         Counts(run, (2, 3, 4, 5), {"mul": mul, "add": lambda n: signed(n)[0], "sub": lambda n: signed(n)[1]}),
         ForEach([8], lambda n: ((mul(n), additions(n)), at_8), over="n = 8"),
-        ForEach([crossover], lambda n: (wins, list(range(n, 9))), over="the sizes n = 2..8 at which the recursion wins"),
+        ForEach(
+            [crossover], lambda n: (wins, list(range(n, 9))), over="the sizes n = 2..8 at which the recursion wins"
+        ),
     )
 
 
 @claim(mutants=[dict(extra=0)])
 def minors_by_elimination(extra=1):
-    r"""One elimination yields all leading minors as products of pivots, at the same $n^3/6$ cost: the two criteria are one algorithm.
+    r"""One elimination yields all leading minors as products of pivots, at the same $n^3/6$ cost: the two criteria
+    are one algorithm.
 
     $\Delta_k = p_1 \cdots p_k$, with n − 1 multiplications more. "Minors are costly" is true of their expansion only.
     """
@@ -711,10 +725,9 @@ def minors_by_elimination(extra=1):
 def elliptope(twice=2, low=-2, lift=1):
     r"""$\begin{pmatrix}1&u&v\\u&1&w\\v&w&1\end{pmatrix}$ is positive definite iff $1-u^2>0$ and $1+2uvw-u^2-v^2-w^2>0$.
 
-    Under them q is $(x_1+ux_2+vx_3)^2 + (1-u^2)(x_2+\tfrac{w-uv}{1-u^2}x_3)^2 + \tfrac{\det}{1-u^2}x_3^2$; where one fails,
-    $(-u, 1, 0)$ or the third column of the adjugate is a witness. So
-    $x_1^2+4x_2^2+4x_3^2+2\lambda x_1x_2-2x_1x_3+4x_2x_3$ is positive definite iff $-2 < \lambda < 1$.
-    """
+    Under them q is $(x_1+ux_2+vx_3)^2 + (1-u^2)(x_2+\tfrac{w-uv}{1-u^2}x_3)^2 + \tfrac{\det}{1-u^2}x_3^2$; where one
+    fails, $(-u, 1, 0)$ or the third column of the adjugate is a witness. So $x_1^2+4x_2^2+4x_3^2+2\lambda
+    x_1x_2-2x_1x_3+4x_2x_3$ is positive definite iff $-2 < \lambda < 1$. """
     m = sp.Matrix([[1, u, v], [u, 1, w], [v, w, 1]])
     det = 1 + twice * u * v * w - u**2 - v**2 - w**2
 
@@ -738,8 +751,8 @@ def elliptope(twice=2, low=-2, lift=1):
 def hermitian(bar=conjugate):
     r"""For Hermitian forms the recursion is the same with $aC - bb^*$ and a real.
 
-    $a(a|X|^2 + 2\,\mathrm{Re}(\bar X\beta) + \gamma) = |aX+\beta|^2 + (a\gamma - |\beta|^2)$ with complex X, β: every n.
-    """
+    $a(a|X|^2 + 2\,\mathrm{Re}(\bar X\beta) + \gamma) = |aX+\beta|^2 + (a\gamma - |\beta|^2)$ with complex X, β: every
+    n. """
     z, s = sp.symbols("z s", complex=True)
     q = a * z * bar(z) + bar(z) * s + z * conjugate(s) + gamma
     return Identity(a * q, (a * z + s) * conjugate(a * z + s) + a * gamma - s * conjugate(s))
@@ -749,10 +762,9 @@ def hermitian(bar=conjugate):
 def goe_probability(half_angle=sp.pi / 4, cone=1):
     r"""For $A = (G + G^\top)/2$ with i.i.d. standard normal G, 2×2: P(A is positive definite) = $(2-\sqrt2)/4$.
 
-    In the i.i.d. standard normal coordinates $p = (a+c)/\sqrt2$, $r = (a-c)/\sqrt2$, $s = \sqrt2\,b$ the conditions trace > 0
-    and det > 0 are $p > 0$ and $p^2 > r^2 + s^2$: a circular cone of half-angle 45°, whose share of the sphere is
-    $\tfrac12\int_0^{\pi/4}\sin\varphi\,d\varphi$.
-    """
+    In the i.i.d. standard normal coordinates $p = (a+c)/\sqrt2$, $r = (a-c)/\sqrt2$, $s = \sqrt2\,b$ the conditions
+    trace > 0 and det > 0 are $p > 0$ and $p^2 > r^2 + s^2$: a circular cone of half-angle 45°, whose share of the
+    sphere is $\tfrac12\int_0^{\pi/4}\sin\varphi\,d\varphi$. """
     phi, p, r, s = sp.symbols("phi p r s", real=True)
     entries = {a: (p + r) / sqrt(2), c: (p - r) / sqrt(2), b: s / sqrt(2)}
     return (
@@ -764,7 +776,8 @@ def goe_probability(half_angle=sp.pi / 4, cone=1):
 
 @claim(mutants=[dict(test=lambda m: all(x >= 0 for x in leading_minors(m)))])
 def small_count(test=is_positive_definite):
-    r"""The recursion and the eigenvalues count the same positive definite integer matrices, for n = 2, 3 and entries bounded by 1, 2, 3.
+    r"""The recursion and the eigenvalues count the same positive definite integer matrices, for n = 2, 3 and entries
+    bounded by 1, 2, 3.
 
     An exhaustive exact oracle for tests of floating-point code.
     """
@@ -778,7 +791,9 @@ def small_count(test=is_positive_definite):
 
 
 def hilbert(n: int, rounded: bool) -> list[list[Fraction]]:
-    """The Hilbert matrix, exactly or with each entry rounded to the nearest float64 (kept as an exact dyadic rational)."""
+    """The Hilbert matrix, exactly or with each entry rounded to the nearest float64 (kept as an exact dyadic
+    rational).
+    """
     exact = [[Fraction(1, i + j + 1) for j in range(n)] for i in range(n)]
     return [[Fraction(float(x)) for x in row] for row in exact] if rounded else exact
 
@@ -797,11 +812,11 @@ def pivots_are_positive(m: Matrix) -> bool:
 
 @claim(mutants=[dict(last=14), dict(last=12)])
 def rounding_changes_the_answer(last=13):
-    r"""The Hilbert matrix is positive definite for every n, but with float64-rounded entries only for n ≤ 13 (of n = 11, …, 15, 20).
+    r"""The Hilbert matrix is positive definite for every n, but with float64-rounded entries only for n ≤ 13 (of n =
+    11, …, 15, 20).
 
-    So a float Cholesky factorisation that fails at n = 14 gives the right answer to the question it was given. Each verdict
-    is found twice: by exact pivots and by the characteristic polynomial.
-    """
+    So a float Cholesky factorisation that fails at n = 14 gives the right answer to the question it was given. Each
+    verdict is found twice: by exact pivots and by the characteristic polynomial. """
 
     def both(n: int) -> tuple[Any, Any]:
         exact, rounded = hilbert(n, rounded=False), hilbert(n, rounded=True)

@@ -26,12 +26,12 @@ FORMAT = 1
 ENGINES = ("sympy", "python-flint", "z3-solver", "cvc5", "mpmath")
 PACKAGE = Path(__file__).resolve().parent
 # What shows or finds results without deciding any; whatever else stands in the package is part of the key.
-SHOWS_ONLY = frozenset(
-    f"{name}.py" for name in ("__main__", "cache", "cli", "discovery", "explain", "pytest_plugin", "registry", "results")
-)
+SHOWS_ONLY = frozenset({
+    "__main__.py", "cache.py", "cli.py", "discovery.py", "explain.py", "pytest_plugin.py", "registry.py", "results.py",
+})  # fmt: skip
 ROOMS = frozenset({"derivations", "models", "numerics"})
 # An undecided finding whose reason is one of these may be decided next time, so it is not kept.
-PASSING = ("timed out", "time-out", "timeout", "time limit", "out of resources", "raised", "MemoryError", "died")
+PASSING = ("timed out", "time-out", "timeout", "time is over", "out of resources", "raised", "MemoryError", "died")
 
 
 def folder() -> Path:
@@ -107,12 +107,16 @@ def _checksum(key: str, answer: dict[str, Any]) -> str:
 
 
 class Fingerprints:
-    """Keys of jobs. Each file is read once; make a new object for each run, since files change."""
+    """Keys of jobs. Each file is read once; make a new object for each run, since files change.
+
+    `engine` is the part of every key that stands for the engine and what it is built on.
+    """
 
     def __init__(self, budget: Budget) -> None:
-        self._engine = _digest(
-            [FORMAT, sys.version, sys.platform, *_versions(), _engine_digest(), asdict(budget)]
-        )
+        self._engine_stamps = {path: _stamp(path) for path in _engine_files()}
+        sources = [(str(path.relative_to(PACKAGE)), _sha256(path)) for path in self._engine_stamps]
+        self.engine = _digest([FORMAT, sys.version, sys.platform, *_versions(), sources])
+        self._budget = asdict(budget)
         self._files: dict[Path, _File] = {}
         self._closures: dict[Path, tuple[Path, ...]] = {}
         self._digests: dict[Path, str] = {}
@@ -125,7 +129,7 @@ class Fingerprints:
             self._digests[ref.file] = _digest(
                 [[(os.path.relpath(f.path, home), f.sha256) for f in files], [_installed(n) for n in outside]]
             )
-        return _digest([self._engine, self._digests[ref.file], ref.id, ref.module, ref.function, mutant])
+        return _digest([self.engine, self._budget, self._digests[ref.file], ref.id, ref.module, ref.function, mutant])
 
     def closure(self, path: Path) -> tuple[Path, ...]:
         """The file and all that it imports from its room or from beside it, directly or not."""
@@ -139,11 +143,12 @@ class Fingerprints:
         return self._closures[path]
 
     def unchanged(self, path: Path) -> bool:
-        """Whether the worker has seen the very files that the key was made from."""
-        return all(self._file(p).stamp == _stamp(p) for p in self.closure(path))
+        """Whether the worker has seen the very files, the engine's included, that the key was made from."""
+        stamps = self._engine_stamps | {p: self._file(p).stamp for p in self.closure(path)}
+        return all(stamp == _stamp(p) for p, stamp in stamps.items())
 
     def just_written(self, path: Path) -> bool:
-        """Whether a file is so young that the next edit could go unseen by byte code, which knows whole seconds only."""
+        """Whether a file is so young that byte code, which knows whole seconds only, could miss the next edit."""
         return any(time.time() - self._file(p).stamp[0] / 1e9 < 3 for p in self.closure(path))
 
     def _file(self, path: Path) -> _File:
@@ -175,7 +180,7 @@ class _File:
             if base == 0 and dotted.partition(".")[0] == "kexue":
                 files: Iterable[Path] = _room_files(dotted)
             elif base:
-                files = _below(path.parents[base - 1], dotted)
+                files = _below(path.parents[base - 1], dotted) if base <= len(path.parents) else ()
             else:
                 files = list(_below(path.parent, dotted)) or list(_source_tree(dotted))
                 if not files:
@@ -230,7 +235,7 @@ def _source_tree(dotted: str) -> Iterator[Path]:
 
 @functools.cache
 def _locations(name: str) -> tuple[Path, ...]:
-    """The folder of a package, or the path of a module without its suffix; nothing but parents of `name` is imported."""
+    """The folder of a package, or the path of a module without its suffix; only parents of `name` are imported."""
     if name in sys.stdlib_module_names:
         return ()
     try:
@@ -251,11 +256,16 @@ def _installed(name: str) -> list[str]:
     return sorted(p.name for place in places for p in place.glob(f"{name}*.dist-info"))
 
 
-@functools.cache
-def _engine_digest() -> str:
-    files = [p.relative_to(PACKAGE) for p in PACKAGE.rglob("*.py")]
-    files = sorted(p for p in files if p.parts[0] not in ROOMS and str(p) not in SHOWS_ONLY)
-    return _digest([(str(p), hashlib.sha256((PACKAGE / p).read_bytes()).hexdigest()) for p in files])
+def _engine_files() -> list[Path]:
+    files = ((p, p.relative_to(PACKAGE)) for p in PACKAGE.rglob("*.py"))
+    return sorted(p for p, inside in files if inside.parts[0] not in ROOMS and str(inside) not in SHOWS_ONLY)
+
+
+def _sha256(path: Path) -> str:
+    try:
+        return hashlib.sha256(path.read_bytes()).hexdigest()
+    except OSError:
+        return "unreadable"
 
 
 def _versions() -> list[str]:

@@ -72,7 +72,9 @@ class Claim:
         found = {}
         for name, parameter in inspect.signature(self.function).parameters.items():
             if parameter.default is inspect.Parameter.empty:
-                raise ClaimError(f"parameter {name!r} of {self.function.__name__} has no default: defaults are the truth")
+                raise ClaimError(
+                    f"parameter {name!r} of {self.function.__name__} has no default: defaults are the truth"
+                )
             found[name] = parameter.default
         return found
 
@@ -169,9 +171,12 @@ def claim(
 def erratum(
     *, printed: Mapping[str, Any] | Mutant, mutants: Sequence[Any] = (), relies_on: Sequence[str] = ()
 ) -> Callable[[F], F]:
-    """Marks a correction: the defaults state what is true, `printed` what an article or a paper says, which is refuted."""
+    """Marks a correction: the defaults state what is true, `printed` what an article or a paper says, which is
+    refuted.
+    """
 
     def mark(function: F) -> F:
+        numbered: tuple[tuple[int | str, Mutant], ...]
         numbered = (("printed", _as_mutant(printed)), *((i, _as_mutant(m)) for i, m in enumerate(mutants, 1)))
         record = Claim(function, numbered, erratum=True, relies_on=_strings("relies_on", relies_on))
         function.__kexue__ = record  # type: ignore[attr-defined]

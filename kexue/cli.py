@@ -24,7 +24,6 @@ app = typer.Typer(
 )  # fmt: skip
 
 
-
 def _jobs(text: str) -> int:
     if not text.strip().isdecimal() or int(text) < 1:
         raise typer.BadParameter(f"must be a whole number, at least 1, got {text!r}")
@@ -40,12 +39,22 @@ def _seconds(text: str) -> float:
         raise typer.BadParameter(f"must be a positive number of seconds, got {text!r}") from None
 
 
+Targets = Annotated[
+    list[str] | None,
+    typer.Argument(metavar="SLUG|SLUG/CLAIM|FILE.py", help="What to check; everything by default."),
+]
 Jobs = Annotated[
-    int | None, typer.Option("--jobs", "-j", metavar="N", parser=_jobs, help="Worker processes at once.  [default: cores]")
+    int | None,
+    typer.Option("--jobs", "-j", metavar="N", parser=_jobs, help="Worker processes at once.  [default: cores]"),
+]
+JsonFile = Annotated[str | None, typer.Option("--json", metavar="FILE", help="Write the results as JSON; - is stdout.")]
+JunitFile = Annotated[
+    str | None, typer.Option("--junit", metavar="FILE", help="Write the results as JUnit XML; - is stdout.")
 ]
 Fresh = Annotated[bool, typer.Option("--fresh", help="Check everything again instead of using kept results.")]
 Timeout = Annotated[
-    float | None, typer.Option(metavar="S", parser=_seconds, help="Seconds after which one job is killed.  [default: 20]")
+    float | None,
+    typer.Option(metavar="S", parser=_seconds, help="Seconds after which one job is killed.  [default: 20]"),
 ]
 AsJson = Annotated[bool, typer.Option("--json", help="Print JSON.")]
 
@@ -74,14 +83,14 @@ def _root(
 
 @app.command()
 def verify(
-    targets: Annotated[list[str] | None, typer.Argument(metavar="SLUG|SLUG/CLAIM|FILE.py", show_default=False)] = None,
+    targets: Targets = None,
     jobs: Jobs = None,
     fresh: Fresh = False,
-    json_file: Annotated[str | None, typer.Option("--json", metavar="FILE", help="Write the results as JSON; - is stdout.")] = None,
-    junit_file: Annotated[str | None, typer.Option("--junit", metavar="FILE", help="Write the results as JUnit XML; - is stdout.")] = None,
+    json_file: JsonFile = None,
+    junit_file: JunitFile = None,
     timeout: Timeout = None,
     core: Annotated[bool, typer.Option("--core", help="Run only the witnesses that need no torch.")] = False,
-) -> None:  # fmt: skip
+) -> None:
     """Check claims and their mutants: of all articles, of some, or of any Python file.
 
     Exits with 0 if all claims hold (open ones apart), 1 if some doesn't, 2 for wrong usage, 130 after Ctrl-C.
@@ -138,9 +147,7 @@ def list_(
 
 
 @app.command()
-def errata(
-    json_out: AsJson = False, jobs: Jobs = None, fresh: Fresh = False, timeout: Timeout = None
-) -> None:
+def errata(json_out: AsJson = False, jobs: Jobs = None, fresh: Fresh = False, timeout: Timeout = None) -> None:
     """Show what articles and papers print wrongly: the corrected statement and a counter-example to the printed one."""
     from kexue import explain as layout
 
@@ -264,7 +271,8 @@ class _Bar:
 
         self.bar = Progress(
             BarColumn(24), MofNCompleteColumn(), TextColumn("claims · {task.fields[killed]} mutants killed ·"),
-            TimeElapsedColumn(), TextColumn("{task.fields[now]}", style="dim", markup=False), console=console, transient=True,
+            TimeElapsedColumn(), TextColumn("{task.fields[now]}", style="dim", markup=False), console=console,
+            transient=True,
         )  # fmt: skip
         self.task = self.bar.add_task("", total=len({ref.id for ref in refs}), killed=0, now="")
         self.killed = 0

@@ -34,11 +34,11 @@ def explain(result: ClaimResult) -> str:
         lines += ["", title, "-" * len(title)]
         for mutant, finding in result.mutants:
             lines += _mutant(mutant, finding, result.truth)
-    return "\n".join(lines)
+    return "\n".join(line.rstrip() for line in lines)
 
 
 def _block(label: str, text: str, indent: str = "") -> list[str]:
-    """"label: text" with a hanging indent, each of the text's own lines kept; nothing if there is no text."""
+    """A label and its text with a hanging indent, each of the text's own lines kept; nothing if there is no text."""
     if not text:
         return []
     head = f"{indent}{label}: " if label else indent
@@ -207,7 +207,8 @@ def kinds() -> list[dict[str, str]]:
 def columns(what: str, rows: list[dict[str, Any]]) -> str:
     if what == "articles":
         cells = [
-            [r["slug"], f"{r['claims']}/{r['atlas']}", ", ".join(map(str, r["archive"][:1])), r["title_en"]] for r in rows
+            [r["slug"], f"{r['claims']}/{r['atlas']}", ", ".join(map(str, r["archive"][:1])), r["title_en"]]
+            for r in rows
         ]
         return _aligned([["article", "claims", "archive", "title"], *cells])
     if what == "kinds":
@@ -223,4 +224,6 @@ def _state(row: dict[str, Any]) -> str:
 
 def _aligned(rows: list[list[str]]) -> str:
     widths = [max(len(row[i]) for row in rows) for i in range(len(rows[0]) - 1)] if rows else []
-    return "\n".join("  ".join([*(c.ljust(w) for c, w in zip(row, widths, strict=False)), row[-1]]).rstrip() for row in rows)
+    return "\n".join(
+        "  ".join([*(c.ljust(w) for c, w in zip(row, widths, strict=False)), row[-1]]).rstrip() for row in rows
+    )

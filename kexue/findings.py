@@ -61,7 +61,7 @@ class Finding:
 
     @classmethod
     def from_json(cls, data: dict[str, Any]) -> Finding:
-        known = {k: tuple(v) if isinstance(v, list) else v for k, v in data.items()}
+        known: dict[str, Any] = {k: tuple(v) if isinstance(v, list) else v for k, v in data.items()}
         known["verdict"] = Verdict(data["verdict"])
         known["parts"] = tuple(cls.from_json(p) for p in data.get("parts", ()))
         return cls(**known)

@@ -141,14 +141,14 @@ def serve(descriptor: int, folder: str) -> None:
 
     tell(ready=1)
     while True:
-        ready = select.select([channel, woken], [], [])[0]
+        ready = select.select([channel.fileno(), woken], [], [])[0]
         if woken in ready:
             os.read(woken, 1 << 16)
             for pid, status in _ended():
                 if pid in children:
                     _kill_group(pid)  # what a job leaves behind dies with it
                     tell(ended=children.pop(pid), status=status)
-        if channel in ready:
+        if channel.fileno() in ready:
             try:
                 data = channel.recv(1 << 16)
             except ConnectionError:

@@ -48,12 +48,14 @@ class ClaimResult:
 
     @classmethod
     def from_json(cls, data: dict[str, Any]) -> ClaimResult:
-        return cls(**{
-            **data,
-            "reasons": tuple(data["reasons"]),
-            "truth": Finding.from_json(data["truth"]),
-            "mutants": tuple((m["info"], Finding.from_json(m["finding"])) for m in data["mutants"]),
-        })
+        return cls(
+            **{
+                **data,
+                "reasons": tuple(data["reasons"]),
+                "truth": Finding.from_json(data["truth"]),
+                "mutants": tuple((m["info"], Finding.from_json(m["finding"])) for m in data["mutants"]),
+            }
+        )
 
 
 def judge(info: dict[str, Any], truth: Finding, mutants: list[tuple[dict[str, Any], Finding]]) -> ClaimResult:

@@ -1,4 +1,4 @@
-"""Claims as tests: `pytest my_paper.py` checks each claim of the file with its mutants, `pytest --kexue FOLDER` all below.
+"""Claims as tests: `pytest my_paper.py` checks those of a file with their mutants, `pytest --kexue FOLDER` all below.
 
 A claim is the item FILE.py::FUNCTION. It passes if the claim holds, fails naming what doesn't (the mutant, say), is
 expected to fail while it is open, and is skipped where what it needs is absent. Claims run in workers, never in pytest.

@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import html
+import re
 from collections import Counter
 from collections.abc import Iterator
 from dataclasses import dataclass
@@ -19,7 +20,7 @@ SCHEMA = 1
 
 @dataclass(frozen=True)
 class Report:
-    """The outcome of a run. `asked` counts the claims that it was to check: more than `claims` if it was interrupted."""
+    """The outcome of a run. `asked` counts the claims that it was to check; it checked fewer if it was interrupted."""
 
     claims: tuple[ClaimResult, ...]
     seconds: float = 0.0
@@ -57,7 +58,7 @@ class Report:
         """The report as JSON data.
 
         Keys: `schema` (1), `holds`, `interrupted`, `asked` (claims that were to be checked), `seconds` (of the run),
-        `counts` (status -> number of claims), `killed` and `mutants` (numbers over all claims), `warnings`, and `claims`.
+        `counts` (status -> number of claims), `killed` and `mutants` (numbers over all claims), `warnings`, `claims`.
         A claim has `id`, `status` (one of `kexue.judge.STATUSES`), `holds`, `reasons` (why it doesn't), `killed`,
         `total` (its mutants), `seconds`, `info` (`title`, `doc`, `erratum`, `open`, `relies_on`, `needs`, `mutants`,
         `source`), `truth` (a Finding) and `mutants`, a list of `{"info": {"key", "label", "changes"}, "finding": …}`.
@@ -182,4 +183,4 @@ def _shortened(text: str, limit: int = 600) -> str:
 
 def _printable(text: str) -> str:
     """XML has no way to write control characters, and a claim may have printed some."""
-    return "".join(c if c in "\t\n" or (ord(c) >= 32 and not 0xD800 <= ord(c) < 0xE000 and ord(c) < 0xFFFE) else "�" for c in text)
+    return re.sub("[^\t\n\x20-\ud7ff\ue000-\ufffd\U00010000-\U0010ffff]", "�", text)

@@ -1,7 +1,7 @@
 """Runs claims: each claim and each mutant is a job in a process of its own; what it can't answer is undecided.
 
-A job's fields and its answer are JSON (see `kexue.worker`). The truth of a claim is the first job; its answer says which
-mutants there are, and these are the next jobs. Nothing here imports SymPy: only the workers do.
+A job's fields and its answer are JSON (see `kexue.worker`). The truth of a claim is the first job; its answer says
+which mutants there are, and these are the next jobs. Nothing here imports SymPy: only the workers do.
 """
 
 from __future__ import annotations
@@ -86,10 +86,11 @@ def resolve_targets(targets: Iterable[str | Path]) -> list[ClaimRef]:
     names = [str(target) for target in targets]
     for name in names:
         path = Path(name.partition("::")[0])
-        if path.suffix != ".py" and path.is_file():
-            raise UnknownName(name, message=f"a target must be an article, a claim or a .py file, got the file {name}")
-        if os.sep in name and path.suffix != ".py" and path.is_dir():
-            raise UnknownName(name, message=f"a target must be an article, a claim or a .py file, got the folder {name}")
+        if path.suffix != ".py" and (path.is_file() or (os.sep in name and path.is_dir())):
+            what = "file" if path.is_file() else "folder"
+            raise UnknownName(
+                name, message=f"a target must be an article, a claim or a .py file, got the {what} {name}"
+            )
     return resolve(names)
 
 
@@ -169,7 +170,7 @@ class _Run:
             while self.queue or self.suspects or self.running:
                 self._turn()
             if self.server:
-                _idle.append(self.server)
+                _idle.append((self.prints.engine, self.server))
                 self.server = None
                 self.cache.keep_durations({id: r.seconds for id, r in self.results.items() if r.seconds > 0.5})
         except KeyboardInterrupt:
@@ -208,8 +209,9 @@ class _Run:
         """Fills the free places, then waits for the next event or deadline."""
         try:
             if self.server is None:
-                self.server_ready = bool(_idle)
-                self.server = _idle.pop() if _idle else ForkServer()
+                self.server = _waiting_server(self.prints.engine)
+                self.server_ready = self.server is not None
+                self.server = self.server or ForkServer()
             while self.queue and not self.suspects and len(self.running) < self.places:
                 self._start(self.server, self.queue.popleft())
             if self.suspects and not self.running:
@@ -259,7 +261,7 @@ class _Run:
                 server.kill(number)
 
     def _bury(self, reason: str) -> None:
-        """The server is dead: a claim may have killed it, so each job that ran is tried once more with no other beside it."""
+        """The server is dead: a claim may have killed it, so each job that ran is tried once more, alone."""
         if not self.server_ready:
             raise WorkersUnavailable(f"no worker can start: {reason}")
         if self.server:
@@ -357,10 +359,19 @@ def _signal(number: int) -> str:
         return str(number)
 
 
-_idle: list[ForkServer] = []  # servers that wait for the next run of this process
+_idle: list[tuple[str, ForkServer]] = []  # servers that wait for this process's next run, by the engine they imported
+
+
+def _waiting_server(engine: str) -> ForkServer | None:
+    while _idle:
+        imported, server = _idle.pop()
+        if imported == engine:
+            return server
+        server.close()
+    return None
 
 
 @atexit.register
 def _close() -> None:
     while _idle:
-        _idle.pop().close()
+        _idle.pop()[1].close()

@@ -85,9 +85,7 @@ def check(value: Any, budget: Budget, mutant: bool = False) -> Finding:
     except (MemoryError, RecursionError) as error:
         finding = undecided(f"out of resources: {_short(error)}")
     except Exception as error:
-        finding = _refusal(error) or undecided(
-            f"the engine raised {_short(error)}", notes=(traceback.format_exc(),)
-        )
+        finding = _refusal(error) or undecided(f"the engine raised {_short(error)}", notes=(traceback.format_exc(),))
     if finding.verdict in ESTABLISHED and not finding.live:
         finding = defective("no live point was found: the domain may be empty", engines=finding.engines)
     return finding.with_(

@@ -135,7 +135,9 @@ def integer_powers(r: random.Random) -> Pair:
     b = r.randint(2, 9)
     left = sp.Integer(b) ** (n + 1) + (-1) ** (2 * n)
     right = b * sp.Integer(b) ** n + 1
-    return Identity(left, right), Identity(left, right + epsilon(r) * r.choice((sp.Integer(b) ** n, n**2 + 1, sp.S.One)))
+    return Identity(left, right), Identity(
+        left, right + epsilon(r) * r.choice((sp.Integer(b) ** n, n**2 + 1, sp.S.One))
+    )
 
 
 def complex_numbers(r: random.Random) -> Pair:

@@ -90,9 +90,9 @@ def test_a_second_run_uses_what_is_kept(file: Path) -> None:
 ])  # fmt: skip
 def test_a_damaged_entry_is_recomputed(file: Path, results: Path, damage) -> None:
     run(file)
-    entries = [p for p in results.glob("*.json") if p.name != "durations.json"]
-    assert len(entries) == 4
-    for entry in entries:
+    kept = [p for p in results.glob("*.json") if p.name != "durations.json"]
+    assert len(kept) == 4
+    for entry in kept:
         entry.write_bytes(damage(entry.read_bytes()))
     (results / "durations.json").write_bytes(b"\xff")
     report, jobs = run(file)
@@ -103,10 +103,10 @@ def test_a_damaged_entry_is_recomputed(file: Path, results: Path, damage) -> Non
 def test_an_entry_of_another_job_is_not_taken(file: Path, results: Path) -> None:
     """A valid entry under another's name: every cyclic exchange of the files' contents."""
     run(file)
-    entries = sorted(p for p in results.glob("*.json") if p.name != "durations.json")
-    contents = [p.read_bytes() for p in entries]
-    for shift in range(1, len(entries)):
-        for i, entry in enumerate(entries):
+    kept = sorted(p for p in results.glob("*.json") if p.name != "durations.json")
+    contents = [p.read_bytes() for p in kept]
+    for shift in range(1, len(kept)):
+        for i, entry in enumerate(kept):
             entry.write_bytes(contents[(i + shift) % len(contents)])
         report, jobs = run(file)
         assert (statuses(report), jobs) == (RIGHT, 4)
@@ -139,7 +139,7 @@ def test_an_unwritable_cache_costs_one_warning(
 
 
 def test_the_key_follows_the_content(file: Path, tmp_path: Path) -> None:
-    """The file, siblings that it imports, siblings of these, the budget: each change is a new key; a bystander isn't."""
+    """The file, siblings that it imports, what these import, the budget: a change is a new key; a bystander's isn't."""
     file.write_text("import helper\n" + PAPER)
     (tmp_path / "helper.py").write_text("def f():\n    from package.inner import deep\n")
     (tmp_path / "package").mkdir()
@@ -185,7 +185,8 @@ def test_an_edit_of_equal_length_is_seen(file: Path, tmp_path: Path) -> None:
     helper.write_text("C = 2\n")
     file.write_text(PAPER.replace("from sympy", "from helper import C\nfrom sympy", 1).replace("c=2)", "c=C)"))
     assert run(file)[0]["paper/square"].holds
-    subprocess.run([sys.executable, "-c", "import helper"], cwd=tmp_path, check=True, env=os.environ | {"PYTHONDONTWRITEBYTECODE": ""})
+    environment = os.environ | {"PYTHONDONTWRITEBYTECODE": ""}
+    subprocess.run([sys.executable, "-c", "import helper"], cwd=tmp_path, check=True, env=environment)
     helper.write_text("C = 4\n")
     assert run(file)[0]["paper/square"].status == "refuted"
     helper.write_text("C = 2\n")
@@ -197,7 +198,7 @@ def test_a_file_that_changes_under_the_run_is_not_kept(file: Path, results: Path
     text = PAPER + "\nopen(__file__, 'a').write('# one line more\\n')\n"
     file.write_text(text)
     run(file, jobs=1)
-    assert not [p for p in results.glob("*.json") if p.name != "durations.json"]
+    assert not entries(results)
 
 
 @pytest.mark.parametrize(("finding", "kept"), [
@@ -246,8 +247,13 @@ def many(tmp_path: Path) -> Path:
     return path
 
 
-def command(file: Path, *options: str, folder: Path) -> list[str]:
-    return [sys.executable, "-m", "kexue", "verify", str(file), "--jobs", "2", "--json", str(folder / "out.json"), *options]
+def command(file: Path, *, folder: Path) -> list[str]:
+    out = str(folder / "out.json")
+    return [sys.executable, "-m", "kexue", "verify", str(file), "--jobs", "2", "--json", out]  # fmt: skip
+
+
+def entries(results: Path) -> int:
+    return len(list(results.glob("[0-9a-f]*[0-9a-f].json")))
 
 
 def check_complete(folder: Path) -> None:
@@ -259,12 +265,12 @@ def test_a_killed_run_loses_only_what_was_in_flight(many: Path, tmp_path: Path, 
     for kept in (1, 12, 24):
         process = subprocess.Popen(command(many, folder=tmp_path), stdout=subprocess.DEVNULL)
         deadline = time.monotonic() + 20
-        while len(list(results.glob("[0-9a-f]*.json"))) < kept and time.monotonic() < deadline and process.poll() is None:
+        while entries(results) < kept and time.monotonic() < deadline and process.poll() is None:
             time.sleep(0.005)
         process.send_signal(signal.SIGKILL)
         process.wait()
     assert not (tmp_path / "out.json").exists()
-    before = len([p for p in results.glob("*.json") if p.name != "durations.json"])
+    before = entries(results)
     report, jobs = run(many)
     assert jobs <= 36 - before + 2
     assert statuses(report) == {f"many/square-{i}": ("proved", 2, 2) for i in range(1, 13)}

@@ -35,19 +35,25 @@ def cube(c=3):
     return Identity((x + 1) ** 3, x**3 + c * x**2 + 3 * x + 1)
 '''.replace("mutants=[dict(c=3)])\ndef cube", "mutants=[dict(c=4)])\ndef cube")
 
-BAD = PAPER + '''
+BAD = (
+    PAPER
+    + '''
 @claim(mutants=[dict(c=2)])
 def wrong(c=3):
     """Not so."""
     return Identity((x + 1) ** 2, x**2 + c * x + 1)
 '''
+)
 
-SLOW = PAPER + '''
+SLOW = (
+    PAPER
+    + '''
 @claim(mutants=[dict(c=2)])
 def slow(c=3):
     """It takes its time."""
     time.sleep(600)
 '''
+)
 
 
 @pytest.fixture
@@ -67,7 +73,8 @@ def test_verify(paper: Path) -> None:
     done = kexue("verify", "paper.py")
     assert done.exit_code == 0
     assert "paper: 2 of 2 claims hold" in done.stdout
-    assert [line.split() for line in done.stdout.splitlines() if line.startswith(" paper ")][0][:3] == ["paper", "2", "3/3"]
+    row = next(line for line in done.stdout.splitlines() if line.startswith(" paper "))
+    assert row.split()[:3] == ["paper", "2", "3/3"]
     assert "refuted" not in done.stdout  # columns that are empty everywhere are left out
 
 
@@ -164,8 +171,9 @@ def test_interrupt_prints_what_is_done(paper: Path, signals: int) -> None:
     """Ctrl-C as a terminal sends it: to the whole process group."""
     command = [sys.executable, "-m", "kexue", "verify", "slow.py", "--jobs", "2", "--json", "out.json"]
     process = subprocess.Popen(
-        command, stdout=subprocess.PIPE, stderr=subprocess.PIPE, text=True, process_group=0, env=os.environ | {"KEXUE_CACHE": "cache"}
-    )
+        command, stdout=subprocess.PIPE, stderr=subprocess.PIPE, text=True, process_group=0,
+        env=os.environ | {"KEXUE_CACHE": "cache"},
+    )  # fmt: skip
     deadline = time.monotonic() + 20
     while len(list(Path("cache").glob("results/[0-9a-f]*.json"))) < 5 and time.monotonic() < deadline:
         time.sleep(0.02)

@@ -67,7 +67,8 @@ def test_selection(pytester: pytest.Pytester, run: Runner) -> None:
 
 
 def test_ordinary_tests_of_the_same_file(pytester: pytest.Pytester, run: Runner) -> None:
-    body = square("test_named_like_a_test") + "\n\ndef test_ordinary():\n    assert test_named_like_a_test().kind == 'Identity'\n"
+    body = square("test_named_like_a_test")
+    body += "\n\ndef test_ordinary():\n    assert test_named_like_a_test().kind == 'Identity'\n"
     pytester.makepyfile(test_mixed=HEAD + body)
     done = run("-v")
     done.assert_outcomes(passed=2)
@@ -81,19 +82,22 @@ def test_a_folder_is_left_alone_unless_asked(pytester: pytest.Pytester, run: Run
 
 
 def test_a_file_without_tests_is_not_imported(pytester: pytest.Pytester, run: Runner) -> None:
-    pytester.makepyfile(my_paper=HEAD + "open('imported', 'a').write('x')\nassert 'pyt' + 'est' not in __import__('sys').modules\n" + square())
+    reveal = "open('imported', 'a').write('x')\nassert 'pyt' + 'est' not in __import__('sys').modules\n"
+    pytester.makepyfile(my_paper=HEAD + reveal + square())
     run("my_paper.py", "--collect-only").assert_outcomes()
     assert not (pytester.path / "imported").exists()
     run("my_paper.py").assert_outcomes(passed=1)
 
 
 def test_text_that_only_mentions_claims(pytester: pytest.Pytester, run: Runner) -> None:
-    pytester.makepyfile(test_text=f"PAPER = '''{HEAD}@claim(mutants=[])\ndef f(): ...\n'''\ndef test_it(): assert PAPER\n")
+    text = f"PAPER = '''{HEAD}@claim(mutants=[])\ndef f(): ...\n'''\n"
+    pytester.makepyfile(test_text=text + "def test_it(): assert PAPER\n")
     run().assert_outcomes(passed=1)
 
 
 def test_a_misplaced_claim_is_an_error(pytester: pytest.Pytester, run: Runner) -> None:
-    pytester.makepyfile(my_paper=HEAD + square() + "\nclass Paper:\n    @claim(mutants=[dict(c=1)])\n    def inner(c=2): ...\n")
+    inner = "\nclass Paper:\n    @claim(mutants=[dict(c=1)])\n    def inner(c=2): ...\n"
+    pytester.makepyfile(my_paper=HEAD + square() + inner)
     done = run("my_paper.py")
     done.assert_outcomes(errors=1)
     done.stdout.fnmatch_lines(["*claim 'inner' must *at the top level*"])

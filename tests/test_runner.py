@@ -1,4 +1,4 @@
-"""The runner under faults: whatever a claim does to its process, its verdict is undecided and the others are unaffected."""
+"""The runner under faults: whatever a claim does to its process, it is undecided and the others are unaffected."""
 
 from __future__ import annotations
 
@@ -92,7 +92,8 @@ def test_the_others_are_unaffected(faults: Report) -> None:
 
 
 def test_printed_garbage_is_kept_apart_from_the_answer(tmp_path: Path) -> None:
-    body = GOOD.format(name="noisy").replace("return", r"os.write(1, b'\xff{\"finding\": 1}\x00' * 9); print('hello'); return")
+    noise = r"os.write(1, b'\xff{\"finding\": 1}\x00' * 9); print('hello'); return"
+    body = GOOD.format(name="noisy").replace("return", noise)
     bad = fault("sad", r"os.write(2, b'\xfe\n'); print('last words'); sys.stdout.flush(); os.abort()")
     report = runner.run(paper(tmp_path / "noise.py", body, bad))
     assert report["noise/noisy"].holds
@@ -226,7 +227,9 @@ def test_report(tmp_path: Path) -> None:
         report["two/none"]
 
 
-@pytest.mark.parametrize("bad", [{"jobs": 0}, {"jobs": -1}, {"timeout": 0}, {"timeout": -3.0}, {"timeout": float("nan")}])
+@pytest.mark.parametrize(
+    "bad", [{"jobs": 0}, {"jobs": -1}, {"timeout": 0}, {"timeout": -3.0}, {"timeout": float("nan")}]
+)
 def test_verify_refuses_bad_arguments(tmp_path: Path, bad: dict[str, float]) -> None:
     paper(tmp_path / "fine.py", GOOD.format(name="good"))
     (name,) = bad
@@ -251,7 +254,8 @@ def test_nothing_is_left_when_the_parent_is_killed(tmp_path: Path) -> None:
     pid = tmp_path / "pid"
     paper(tmp_path / "slow.py", fault("slow", f"open({str(pid)!r}, 'w').write(str(os.getpid())); time.sleep(1000)"))
     environment = os.environ | {"TMPDIR": str(tmp_path)}
-    parent = subprocess.Popen([sys.executable, "-c", "import kexue; kexue.verify('slow.py')"], cwd=tmp_path, env=environment)
+    code = "import kexue; kexue.verify('slow.py')"
+    parent = subprocess.Popen([sys.executable, "-c", code], cwd=tmp_path, env=environment)
     deadline = time.monotonic() + 20
     while not (pid.exists() and pid.read_text()) and time.monotonic() < deadline:
         time.sleep(0.05)

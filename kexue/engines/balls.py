@@ -84,7 +84,9 @@ def rational(number: sp.Rational) -> fmpq:
 
 
 class Evaluator:
-    """Evaluates an expression tree; with `analytic`, raises Undefined where the value is not holomorphic on the ball."""
+    """Evaluates an expression tree; with `analytic`, raises Undefined where the value is not holomorphic on the
+    ball.
+    """
 
     def __init__(self, point: Mapping[sp.Symbol, Any], complex_: bool, analytic: bool = False) -> None:
         self.point, self.analytic = point, analytic

@@ -60,7 +60,8 @@ def sort(symbol: sp.Symbol) -> str:
         raise Refused(f"symbol {symbol} is non-commutative: use Words or OperatorIdentity")
     said = ", ".join(f"{k}={v}" for k, v in declared.items()) or "nothing"
     raise Refused(
-        f"symbol {symbol} must be declared real=True, integer=True or complex=True alone (signs go into given), got {said}"
+        f"symbol {symbol} must be declared real=True, integer=True or complex=True alone "
+        f"(signs go into given), got {said}"
     )
 
 
@@ -93,7 +94,8 @@ def one_symbol_a_name(values: Iterable[sp.Basic]) -> tuple[sp.Symbol, ...]:
             other = found.setdefault(symbol.name, symbol)
             if other is not symbol and other != symbol:
                 raise Refused(
-                    f"two different symbols are named {symbol.name!r}: {other._assumptions_orig} and {symbol._assumptions_orig}"
+                    f"two different symbols are named {symbol.name!r}: "
+                    f"{other._assumptions_orig} and {symbol._assumptions_orig}"
                 )
     return tuple(found[name] for name in sorted(found))
 

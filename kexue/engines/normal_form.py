@@ -13,6 +13,7 @@ That denominators don't vanish and radicands aren't negative is not decided here
 from __future__ import annotations
 
 from collections.abc import Callable, Mapping, Sequence
+from functools import partial
 from typing import Any
 
 import flint
@@ -43,6 +44,10 @@ class Quotient:
     def key(self) -> tuple[Any, ...]:
         """Hashable and independent of the context: equal quotients in lowest terms have equal keys."""
         return _key(self.num), _key(self.den)
+
+
+def _power_of(base: int, unit: sp.Expr, d: int) -> sp.Expr:
+    return sp.Pow(base, unit / d)
 
 
 def _constant(p: fmpz_mpoly) -> fmpz:
@@ -138,14 +143,11 @@ class Field:
         """The remainder modulo all relations, newest generator first."""
         if not self.relations or not p:
             return p
-        degrees = dict(zip(self.names, p.degrees(), strict=True))
-        for name in list(self.names):
+        for i, name in enumerate(self.names):
             if name in self.relations:
                 q, value = self.relations[name]
-                if degrees is None or degrees[name] >= q:
-                    g = self.context.gen(self.names.index(name))
-                    p = divmod(p, g**q - self.lift(value))[1]
-                    degrees = None
+                if p.degrees()[i] >= q:
+                    p = divmod(p, self.context.gen(i) ** q - self.lift(value))[1]
         return p
 
     # reading SymPy
@@ -256,7 +258,7 @@ class Field:
             return a
         if den.is_constant():  # B > 0: (A/B)^(1/q) = (A B^(q-1))^(1/q) / B
             return self.mul(self.integral_root(num * den ** (q - 1), q), self.number(fmpq(1, _constant(den))))
-        known = self.sign(self.poly_expr(den))
+        known = None if self.is_complex(den) else self.sign(self.poly_expr(den))
         if known == 1:
             return self.mul(self.integral_root(num * den ** (q - 1), q), Quotient(self.context.constant(1), den))
         if known == -1:
@@ -355,6 +357,8 @@ class Field:
         value = self.read(x)
         if balls.is_complex(x):
             return self.root(self.mul(value, self.read(sp.conjugate(x))), 2)
+        if self.is_complex(value.num) or self.is_complex(value.den):
+            return self.whole_magnitude(value)
         out = self.number(1)
         for part, n in ((value.num, 1), (value.den, -1)):
             unit, factors = self.lift(part).factor()
@@ -362,6 +366,17 @@ class Field:
             for factor, e in factors:
                 out = self.mul(out, self.power(self.magnitude(factor), n * int(e)))
         return out
+
+    def whole_magnitude(self, value: Quotient) -> Quotient:
+        """|A/B| for a real A/B whose factors needn't be real (a cosine in exponentials): r = B·|A/B|, r² = A²."""
+        num, den = self.lift(value.num), self.lift(value.den)
+        if num and num.leading_coefficient() < 0:
+            num = -num
+        expr = self.poly_expr(num) / self.poly_expr(den)
+        name, new = self.generator(("abs", _key(num), _key(den)), self.poly_expr(den) * sp.Abs(expr))
+        if new:
+            self.relations[name] = (2, self.reduce(self.lift(num) ** 2))
+        return self.mul(self.gen(name), Quotient(self.context.constant(1), self.lift(den)))
 
     def extremum(self, e: sp.Basic) -> Quotient:
         first, rest = e.args[0], e.args[1:]
@@ -411,7 +426,9 @@ class Field:
         return self.fractional(("exp", unit), c, lambda d: sp.exp(unit / d))
 
     def fractional(self, key: Any, c: fmpq, meaning: Callable[[int], sp.Expr]) -> Quotient:
-        """The generator for X^c where X^(1/d) exists for the denominators d seen so far, linked by X^(1/d)^k = X^(k/d)."""
+        """The generator for X^c where X^(1/d) exists for the denominators d seen so far, linked by X^(1/d)^k =
+        X^(k/d).
+        """
         have = self.exponentials.setdefault(key, [])
         q = int(c.q)
         for d, name in have:
@@ -488,8 +505,9 @@ class Field:
                 if factor.leading_coefficient() < 0:
                     factor, number = -factor, number * (-1) ** int(e)
                 if factor.is_constant():  # as exp(unit·log p), so that it meets real powers of the same prime
-                    got = self.fractional(("exp", unit * sp.log(int(_constant(factor)))), fmpq(direction * int(e)),
-                                          lambda d, f=factor: sp.Pow(int(_constant(f)), unit / d))  # fmt: skip
+                    p = int(_constant(factor))
+                    key = ("exp", unit * sp.log(p))
+                    got = self.fractional(key, fmpq(direction * int(e)), partial(_power_of, p, unit))
                 else:
                     meaning = sp.Pow(self.poly_expr(factor), unit)
                     name, _ = self.generator(("power", _key(factor), unit), meaning)
@@ -520,7 +538,8 @@ class Field:
                 unit = -unit
             pieces.append((self.context.constant(unit), direction))
             pieces += [(f, direction * int(k)) for f, k in factors]
-        if all(f.is_constant() and _constant(f) > 0 or self.sign(self.poly_expr(f)) == 1 for f, _ in pieces):
+        real = not any(self.is_complex(f) for f, _ in pieces)
+        if real and all(f.is_constant() and _constant(f) > 0 or self.sign(self.poly_expr(f)) == 1 for f, _ in pieces):
             for f, k in pieces:
                 if f.is_one():
                     continue

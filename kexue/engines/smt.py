@@ -484,7 +484,7 @@ def validate(translation: Translation, goal: sp.Basic, given: Sequence[sp.Basic]
         if attempt >= 0 and min(agreed) >= VALIDATION_POINTS:
             break
         if attempt < 0:
-            values = {s: TIES[attempt] for s in symbols}
+            values = dict.fromkeys(symbols, TIES[attempt])
             lookup = dict.fromkeys(translation.fresh, abs(TIES[attempt]))
         else:
             values = {s: _random_value(rng, bool(s.is_integer), attempt) for s in symbols}

@@ -144,7 +144,7 @@ def in_child(work: Any, argument: str, seconds: float) -> tuple[str, str]:
             os.dup2(silence, 2)
             os.write(write, work(argument).encode()[:4000])
             status = 0
-        except BaseException as problem:  # noqa: BLE001  (nothing may travel up the copy of the parent's stack)
+        except BaseException as problem:
             os.write(write, f"unknown {type(problem).__name__}: {problem}".encode()[:4000])
             status = 0
         finally:

@@ -80,7 +80,8 @@ class Derivation(base.Statement):
                     steps=(str(self.start), *lines),
                 )
         return Finding(
-            Verdict.PROVED, scope=parts[-1].scope, engines=engines, live=parts[-1].live, steps=(str(self.start), *lines),
+            Verdict.PROVED, scope=parts[-1].scope, engines=engines, live=parts[-1].live,
+            steps=(str(self.start), *lines),
             notes=tuple(dict.fromkeys(n for p in parts for n in p.notes)),
         )  # fmt: skip
 

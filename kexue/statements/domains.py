@@ -20,7 +20,11 @@ COMPLEX_VALUES = tuple(
 
 
 def exact_points(
-    given: Sequence[sp.Basic], symbols: Sequence[sp.Symbol], budget: Budget, avoid: Sequence[sp.Expr] = (), count: int = 1
+    given: Sequence[sp.Basic],
+    symbols: Sequence[sp.Symbol],
+    budget: Budget,
+    avoid: Sequence[sp.Expr] = (),
+    count: int = 1,
 ) -> list[Point]:
     """Points that satisfy `given`, verified exactly; complex symbols get Gaussian rationals."""
     complex_ones = [s for s in symbols if gate.sort(s) == "complex"]
@@ -63,7 +67,9 @@ def without_functions(exprs: Sequence[sp.Expr]) -> tuple[list[sp.Expr], dict[sp.
 
 
 def functions_are_free(values: dict[sp.Expr, sp.Symbol], point: Point) -> bool:
-    """Whether at the point the arguments of each unknown function are pairwise different, so that its values are free."""
+    """Whether at the point the arguments of each unknown function are pairwise different, so that its values are
+    free.
+    """
     seen: set[Any] = set()
     for atom in values:
         head = atom.expr if isinstance(atom, sp.Derivative) else atom

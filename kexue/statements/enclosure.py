@@ -12,8 +12,8 @@ from flint import acb, arb, fmpq
 from kexue.engines import balls, definedness, gate, normal_form
 from kexue.findings import Budget, Finding, Verdict, refuted, undecided
 from kexue.statements import base
-from kexue.statements.identity import Identity, shown
 from kexue.statements.domains import exact_points
+from kexue.statements.identity import Identity, shown
 
 Interval = tuple[fmpq, fmpq]  # of the parameter t in [0, 1]; x = a + (b - a) t
 HALVINGS = 40
@@ -128,7 +128,11 @@ class _Positive:
     """Proves g ≥ 0 on a box (g > 0 away from the touches); `prove` returns the number of boxes, or why it failed."""
 
     def __init__(
-        self, g: sp.Expr, box: Mapping[sp.Symbol, tuple[sp.Expr, sp.Expr]], touches: Mapping[sp.Expr, int], budget: Budget
+        self,
+        g: sp.Expr,
+        box: Mapping[sp.Symbol, tuple[sp.Expr, sp.Expr]],
+        touches: Mapping[sp.Expr, int],
+        budget: Budget,
     ) -> None:
         self.g, self.box, self.touches, self.budget = g, dict(box), touches, budget
         self.names = list(self.box)
@@ -266,10 +270,9 @@ class Integral(base.Statement):
         self.variables = tuple(s for s in gate.one_symbol_a_name(everything) if s != x)
 
     def check(self, budget: Budget) -> Finding:
-        return self._by_primitive(budget) if self.primitive is not None else self._by_balls(budget)
+        return self._by_balls(budget) if self.primitive is None else self._by_primitive(self.primitive, budget)
 
-    def _by_primitive(self, budget: Budget) -> Finding:
-        big = self.primitive
+    def _by_primitive(self, big: sp.Expr, budget: Budget) -> Finding:
         if big.has(sp.floor, sp.sign, sp.Piecewise, sp.ceiling, sp.Heaviside):
             raise gate.Refused(f"the primitive {big} may jump: use elementary functions that are continuous")
         closed = (*self.given, sp.Le(self.a, self.x), sp.Le(self.x, self.b))
@@ -277,20 +280,32 @@ class Integral(base.Statement):
         if sp.false in closed or sp.false in inside:
             raise gate.Refused(f"the interval must have a < b, got ({self.a}, {self.b})")
         closed, inside = (tuple(c for c in cs if c is not sp.true) for cs in (closed, inside))
+        slope = Identity(sp.diff(big, self.x), self.f, inside).check(budget)
+        if not slope.verdict.established:
+            return self._refuted_anyway(budget) or undecided(
+                f"F' = f isn't established: {slope.reason or slope.counterexample}"
+            )
+        ok, failed, _ = definedness.prove_defined([big], closed, budget)
+        if not ok:
+            return self._refuted_anyway(budget) or undecided(
+                "the primitive isn't shown to be continuous: " + ", ".join(map(str, failed))
+            )
         ends = Identity(big.subs(self.x, self.b) - big.subs(self.x, self.a), self.value, self.given).check(budget)
         if not ends.verdict.established:
             return ends.with_(scope="", reason=f"F(b) - F(a) = value: {ends.reason}" if ends.reason else "")
-        slope = Identity(sp.diff(big, self.x), self.f, inside).check(budget)
-        if not slope.verdict.established:
-            return undecided(f"F' = f isn't established: {slope.reason or slope.counterexample}")
-        ok, failed, _ = definedness.prove_defined([big], closed, budget)
-        if not ok:
-            return undecided("the primitive isn't shown to be continuous: " + ", ".join(map(str, failed)))
         return Finding(
             Verdict.PROVED, scope=base.quantified(self.variables, self.given),
             engines=tuple(dict.fromkeys((*slope.engines, *ends.engines))), live=slope.live,
-            steps=(f"F({self.x}) = {big}", "F' = f on the open interval", "F is continuous on the closed one", "F(b) - F(a) = value"),
+            steps=(
+                f"F({self.x}) = {big}", "F' = f on the open interval", "F is continuous on the closed one",
+                "F(b) - F(a) = value",
+            ),
         )  # fmt: skip
+
+    def _refuted_anyway(self, budget: Budget) -> Finding | None:
+        """A wrong primitive refutes nothing; a rigorous enclosure of the integral may."""
+        found = self._by_balls(budget) if not self.variables else None
+        return found if found and found.verdict is Verdict.REFUTED else None
 
     def _by_balls(self, budget: Budget) -> Finding:
         points = exact_points(self.given, self.variables, budget, count=1) if self.variables else [{}]
@@ -330,4 +345,3 @@ class Integral(base.Statement):
     def latex(self) -> str:
         low, high = sp.latex(self.a), sp.latex(self.b)
         return rf"\int_{{{low}}}^{{{high}}} {sp.latex(self.f)} \, d{sp.latex(self.x)} = {sp.latex(self.value)}"
-

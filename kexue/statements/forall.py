@@ -8,11 +8,12 @@ from typing import Any
 import sympy as sp
 
 from kexue.engines import definedness, gate, smt
-from kexue.engines.formula import All, Any as SomeValue, exact_truth
+from kexue.engines.formula import All, exact_truth
+from kexue.engines.formula import Any as SomeValue
 from kexue.findings import Budget, Finding, Verdict, defective, refuted, undecided
 from kexue.statements import base
-from kexue.statements.identity import flagged
 from kexue.statements.domains import exact_points
+from kexue.statements.identity import flagged
 
 __all__ = ["All", "Exists", "ForAll", "SomeValue"]
 

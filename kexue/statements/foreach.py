@@ -4,6 +4,7 @@ from __future__ import annotations
 
 from collections.abc import Callable, Iterable, Mapping, Sequence
 from fractions import Fraction
+from functools import partial
 from typing import Any
 
 import sympy as sp
@@ -41,7 +42,9 @@ class ForEach(base.Statement):
                 return undecided(f"more than {MOST_CASES} cases")
             answer = self.routes(case)
             if not isinstance(answer, tuple) or len(answer) != 2:
-                return defective(f"routes must return a pair (got, expected), got {answer!r:.200} at case {case!r:.100}")
+                return defective(
+                    f"routes must return a pair (got, expected), got {answer!r:.200} at case {case!r:.100}"
+                )
             equal = same(answer[0], answer[1])
             if equal is None:
                 return undecided(f"can't compare {answer[0]} with {answer[1]} at case {case!r:.100}")
@@ -174,7 +177,7 @@ class Counts(base.Statement):
         live = ""
         for size in self.sizes:
             tally: dict[str, int] = {}
-            self.run(size, lambda value, t=tally: Scalar(value, t))
+            self.run(size, partial(Scalar, tally=tally))
             counted = {"flops": sum(tally.values())} if "flops" in self.formula else dict(tally)
             if not sum(tally.values()):
                 return defective(f"no operation was counted at size {size}: the algorithm left the counting scalars")

@@ -62,7 +62,9 @@ class Identity(base.Statement):
         sides = list(dict.fromkeys(side for pair in self.pairs for side in pair))
         ok, failed, engines = definedness.prove_defined(sides, self.given, budget)
         if not ok:
-            reason = "the two sides agree where both are defined, but it isn't proved that " + ", ".join(map(str, failed))
+            reason = "the two sides agree where both are defined, but it isn't proved that " + ", ".join(
+                map(str, failed)
+            )
             return undecided(reason + " on the whole domain", engines=("flint",))
         live = self.live_point(budget)
         return Finding(
@@ -81,9 +83,7 @@ class Identity(base.Statement):
         found = exact_points(given, variables, budget, avoid=sides, count=count)
         if not found:
             found = exact_points(given, variables, budget, count=count)
-        return list(zip(sides[::2], sides[1::2], strict=True)), [
-            p for p in found if functions_are_free(values, p)
-        ]
+        return list(zip(sides[::2], sides[1::2], strict=True)), [p for p in found if functions_are_free(values, p)]
 
     def live_point(self, budget: Budget) -> str:
         """A point of the domain at which all entries of both sides are defined and agree; empty if none is found."""

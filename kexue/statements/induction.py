@@ -102,7 +102,9 @@ class Induction(base.Statement):
                 at = self._at(s, index)
                 found = self._decide(at, self.given, budget)
                 if found.verdict is Verdict.REFUTED:
-                    return refuted(f"at {self.n} = {index}: {s} becomes {at}; {found.counterexample}", engines=found.engines)
+                    return refuted(
+                        f"at {self.n} = {index}: {s} becomes {at}; {found.counterexample}", engines=found.engines
+                    )
                 if not found.verdict.established and index < self.start + self.depth:
                     return undecided(f"base case {self.n} = {index} of {s}: {found.reason}")
                 engines += found.engines
@@ -131,9 +133,7 @@ class Induction(base.Statement):
                 shift, rule = self.rules[f]
                 base_index = index - shift
                 known[f, index] = sp.zoo  # a sequence that needs itself has no value
-                values = {
-                    a: self._value(a.func, base_index + self._shift(a), known) for a in rule.atoms(AppliedUndef)
-                }
+                values = {a: self._value(a.func, base_index + self._shift(a), known) for a in rule.atoms(AppliedUndef)}
                 value = rule.xreplace(values).xreplace({self.n: sp.Integer(base_index)})
                 if value.has(sp.zoo, sp.nan, sp.oo):
                     raise gate.Refused(f"{f}({index}) isn't defined: its equation divides by zero or needs itself")
@@ -174,7 +174,9 @@ class Induction(base.Statement):
             return e.xreplace(free)
 
         hypotheses = [
-            self._relation(s, lambda e, j=j: unroll(self._shifted(e, j))) for s in self.statements for j in range(self.depth)
+            self._relation(s, lambda e, j=j: unroll(self._shifted(e, j)))
+            for s in self.statements
+            for j in range(self.depth)
         ]
         goals = [self._relation(s, lambda e: unroll(self._shifted(e, self.depth))) for s in self.statements]
         known: dict[sp.Symbol, sp.Expr] = {}
@@ -186,7 +188,7 @@ class Induction(base.Statement):
             elif h.lhs != h.rhs:
                 rest.append(h)
         domain = [*self.given, sp.Ge(self.n, self.start)]
-        for goal, s in zip(goals, self.statements, strict=True):
+        for goal in goals:
             goal = self._relation(goal, lambda e: e.xreplace(known))
             given = [*domain, *rest]
             if isinstance(goal, sp.Eq):
@@ -203,7 +205,9 @@ class Induction(base.Statement):
         sides = [side.xreplace(known) for side in sides]
         ok, failed, _ = definedness.prove_defined(sides, [*domain, *rest], budget)
         if not ok:
-            return undecided("it isn't proved that " + ", ".join(map(str, failed)) + f" for all {self.n} ≥ {self.start}")
+            return undecided(
+                "it isn't proved that " + ", ".join(map(str, failed)) + f" for all {self.n} ≥ {self.start}"
+            )
         if not exact_points(domain, (self.n, *self.parameters), budget, count=1):
             return undecided("no point of the domain was found")
         return None

@@ -19,7 +19,8 @@ class OperatorIdentity(base.Statement):
     """lhs = rhs as operators (or vectors) on R^d for every d, all vectors with the Gram matrix being admitted.
 
     Established when α and M (or the coefficients) agree, entry by entry, by normal forms. Refuted by rational vectors
-    that have the Gram matrix and on which the two sides differ; the same vectors show that the Gram matrix is realisable.
+    that have the Gram matrix and on which the two sides differ; the same vectors show that the Gram matrix is
+    realisable.
 
     Args:
         lhs, rhs: two operators or two vectors of one `Gram` algebra.
@@ -150,6 +151,9 @@ def _latex(side: Any) -> str:
         k = len(names)
         terms = [(side.alpha, "I")] if side.alpha != 0 else []
         terms += [
-            (side.matrix[i, j], f"{names[i]} {names[j]}^\\top") for i in range(k) for j in range(k) if side.matrix[i, j] != 0
+            (side.matrix[i, j], f"{names[i]} {names[j]}^\\top")
+            for i in range(k)
+            for j in range(k)
+            if side.matrix[i, j] != 0
         ]
     return " + ".join(rf"\left({sp.latex(c)}\right) {n}" for c, n in terms) or "0"

@@ -138,7 +138,9 @@ class Words(base.Statement):
             if equal:
                 return undecided("rewriting and the model contradict each other: this is a fault of the checker")
             shown = ", ".join(f"{a} = {self.matrices[a].tolist()}" for a in self.letters)
-            return refuted("in the model " + "; ".join(filter(None, [shown, base.show_point(self.values)])), engines=("exact",))
+            return refuted(
+                "in the model " + "; ".join(filter(None, [shown, base.show_point(self.values)])), engines=("exact",)
+            )
         if not equal:
             return undecided(f"the normal form of the difference is {rewriting.rest}, and the model doesn't refute it")
         coefficients = [c for p in (self.lhs, self.rhs) for c in p.terms.values()]
@@ -234,13 +236,14 @@ class _Rewriting:
         return True
 
     def reduce(self, p: Polynomial) -> Polynomial:
-        todo, done = dict(p.terms), {}
+        todo: dict[Word, Any] = dict(p.terms)
+        done: dict[Word, Any] = {}
         for _ in range(MOST_STEPS):
             if not todo:
                 return Polynomial({w: c for w, c in done.items() if not self.zero(c)})
             word = max(todo, key=_order)
             c = todo.pop(word)
-            for i, left in ((i, left) for left in self.rules for i in _places(left, word)):
+            for i, left in ((i, pattern) for pattern in self.rules for i in _places(pattern, word)):
                 for w, e in self.rules[left].terms.items():
                     new = word[:i] + w + word[i + len(left) :]
                     todo[new] = sp.expand(todo.get(new, sp.S.Zero) + c * e)
