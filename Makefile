@@ -48,7 +48,7 @@ clean: ## remove the environment and everything that was built
 
 # One level of installation is one stamp file and one run of pip; a new level is one more line here.
 $(VENV)/core.installed: EXTRAS :=
-$(VENV)/dev.installed: EXTRAS := [dev,lint]
+$(VENV)/dev.installed: EXTRAS := [dev,lint,scale]
 $(VENV)/lint.installed: EXTRAS := [lint]
 
 $(VENV)/%.installed: pyproject.toml constraints.txt | $(BIN)/python

@@ -16,6 +16,7 @@ if typing.TYPE_CHECKING:
     from kexue.findings import Finding as Finding
     from kexue.findings import Verdict as Verdict
     from kexue.runner import verify as verify
+    from kexue.sampling import experiment as experiment
     from kexue.statements import All as All
     from kexue.statements import Any as Any
     from kexue.statements import Counts as Counts
@@ -32,6 +33,7 @@ if typing.TYPE_CHECKING:
     from kexue.statements import OperatorIdentity as OperatorIdentity
     from kexue.statements import Words as Words
     from kexue.statements import letters as letters
+    from kexue.statements.estimate import Estimate as Estimate
 
 __version__ = "0.1.0"
 
@@ -39,6 +41,8 @@ _HOME = {
     "kexue.claims": ("Witnesses", "claim", "erratum", "mutant"),
     "kexue.findings": ("Budget", "Finding", "Verdict"),
     "kexue.runner": ("verify",),
+    "kexue.sampling": ("experiment",),
+    "kexue.statements.estimate": ("Estimate",),
     "kexue.statements": (
         "All",
         "Any",

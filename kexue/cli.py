@@ -7,7 +7,7 @@ import json
 import sys
 from collections.abc import Callable, Iterator
 from pathlib import Path
-from typing import TYPE_CHECKING, Annotated, NoReturn
+from typing import TYPE_CHECKING, Annotated, Any, NoReturn
 
 import typer
 
@@ -17,6 +17,9 @@ if TYPE_CHECKING:
     from kexue.discovery import ClaimRef
     from kexue.results import Report
     from kexue.runner import Event
+    from kexue.sampling import Outcome
+    from kexue.simulate import Run
+    from kexue.statements.estimate import Estimate
 
 app = typer.Typer(
     name="kexue", help="Mathematics that a machine checks, claim by claim.", no_args_is_help=True, add_completion=False,
@@ -102,6 +105,63 @@ def verify(
     _write(json_file, lambda: json.dumps(report.to_json(), indent=1, ensure_ascii=False) + "\n")
     _write(junit_file, report.to_junit)
     raise typer.Exit(report.exit_status)
+
+
+@app.command()
+def simulate(
+    targets: Annotated[
+        list[str] | None,
+        typer.Argument(metavar="SLUG|SLUG/CLAIM|FILE.py", help="Whose experiments to run; all by default."),
+    ] = None,
+    samples: Annotated[
+        int | None, typer.Option("--samples", metavar="N", min=1, help="Give up (undecided) after N samples.")
+    ] = None,
+    delta: Annotated[
+        float | None, typer.Option(metavar="D", help="Relative deviation to exclude.  [default: the claim's]")
+    ] = None,
+    seed: Annotated[int, typer.Option(metavar="S", min=0, help="Seed of all streams.")] = 0,
+    workers: Annotated[
+        int | None, typer.Option("--workers", "-w", metavar="N", parser=_jobs, help="Processes.  [default: this one]")
+    ] = None,
+    dask: Annotated[
+        str | None, typer.Option(metavar="ADDRESS", help="Run on a Dask cluster: tcp://HOST:PORT, or local.")
+    ] = None,
+    state: Annotated[
+        str | None, typer.Option("--state", metavar="FILE", help="Keep the state of one experiment, and go on from it.")
+    ] = None,
+    plot: Annotated[
+        str | None, typer.Option("--plot", metavar="FILE", help="Write a forest plot and the e-processes.")
+    ] = None,
+    json_file: JsonFile = None,
+) -> None:
+    """Run Monte Carlo experiments until each is confirmed or refuted; the result doesn't depend on the workers.
+
+    Exits with 0 if all are confirmed, 1 if one is refuted or undecided, 2 for wrong usage, 130 after Ctrl-C.
+    """
+    from kexue import simulate as simulation
+
+    for option, name in (("--json", json_file), ("--plot", plot), ("--state", state)):
+        _check_writable(option, name)
+    if delta is not None and not 0 < delta < 1:
+        _fail(f"--delta must be between 0 and 1, got {delta}")
+    if dask is not None and workers is not None and dask != "local":
+        _fail(f"--workers must be left out with --dask {dask}: the cluster has its own workers")
+    with _usage_errors():
+        refs = simulation.experiments(targets or [])
+        if not refs:
+            _fail(f"no experiment was found among {', '.join(targets or ['all articles'])}")
+    asked = [(ref, estimate) for ref in refs for estimate in simulation.estimates(ref)]
+    if state is not None and len(asked) != 1:
+        _fail(f"--state must go with exactly one experiment, got {len(asked)}: name one as SLUG/CLAIM")
+    options: dict[str, Any] = {"seed": seed, "state": state}
+    options |= {k: v for k, v in (("max_samples", samples), ("delta", delta)) if v is not None}
+    runs, interrupted = _simulate(asked, options, workers, dask, to_stderr=json_file == "-")
+    _write(json_file, lambda: json.dumps([r.to_json() for r in runs], indent=1) + "\n")
+    if plot is not None and runs:
+        simulation.plot(runs, plot)
+    if interrupted:
+        raise typer.Exit(130)
+    raise typer.Exit(0 if all(r.outcome.verdict == "confirmed" for r in runs) else 1)
 
 
 @app.command()
@@ -235,6 +295,62 @@ def _run(
         print(f"warning: {warning}", file=sys.stderr)
     console.print(report.summary(), soft_wrap=True)
     return report
+
+
+def _simulate(
+    asked: list[tuple[ClaimRef, Estimate]],
+    options: dict[str, Any],
+    workers: int | None,
+    cluster: str | None,
+    to_stderr: bool,
+) -> tuple[list[Run], bool]:
+    """Runs the experiments one after another with live progress, and prints the table; also whether Ctrl-C came."""
+    from rich.console import Console
+    from rich.progress import Progress, SpinnerColumn, TextColumn, TimeElapsedColumn
+
+    from kexue import simulate as simulation
+    from kexue.sampling import executors
+    from kexue.sampling.run import StateError
+
+    console = Console(stderr=to_stderr, highlight=False)
+    if not console.is_terminal:
+        console.width = max(console.width, 160)
+    runs: list[Run] = []
+    interrupted = False
+    with contextlib.ExitStack() as stack:
+        executor: Any = None
+        ahead, seconds = 4, executors.LOCAL_TASK
+        try:
+            if cluster is not None:
+                executor, count = stack.enter_context(executors.dask(cluster, workers))
+                ahead, seconds = 2 * count, executors.DASK_TASK
+            elif workers is not None and workers > 1:
+                executor, ahead = executors.processes(workers), 2 * workers
+        except (OSError, ValueError, ModuleNotFoundError) as error:
+            _fail(f"--dask {cluster} can't be used: {error}")
+        columns = (SpinnerColumn(), TextColumn("{task.description}", markup=False), TimeElapsedColumn())
+        progress = stack.enter_context(Progress(*columns, console=console, transient=True))
+        task = progress.add_task("", total=None)
+        try:
+            for ref, estimate in asked:
+
+                def show(o: Outcome, ref: ClaimRef = ref) -> None:
+                    where = simulation.interval_text(o)
+                    progress.update(task, description=f"{len(runs) + 1}/{len(asked)} {ref.id}: {o.n:,} samples {where}")
+
+                runs.append(
+                    simulation.simulate(
+                        ref, estimate, executor=executor, task_seconds=seconds, ahead=ahead, on_progress=show, **options
+                    )
+                )
+        except KeyboardInterrupt:
+            interrupted = True
+        except (StateError, ValueError) as error:
+            _fail(str(error))
+    console.print(simulation.table(runs))
+    confirmed = sum(r.outcome.verdict == "confirmed" for r in runs)
+    console.print(f"{confirmed} of {len(asked)} estimates are confirmed" + (", interrupted" if interrupted else ""))
+    return runs, interrupted
 
 
 class _Lines:

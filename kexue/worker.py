@@ -14,12 +14,14 @@ from typing import Any
 from kexue.claims import Claim, ClaimError, Witnesses
 from kexue.findings import ESTABLISHED, Budget, Finding, Verdict, defective, undecided
 
+PAPER = "_kexue_paper_"  # how the modules of files outside the rooms are named
+
 
 def run_job(job: dict[str, Any]) -> dict[str, Any]:
     """Runs one job (see `kexue.runner` for its fields) and never raises: what goes wrong is part of the answer."""
     start = time.perf_counter()
     try:
-        record = _record(job)
+        record = load_claim(job["file"], job.get("module"), job["function"])
         slug = job.get("slug") or Path(job["file"]).stem
         answer: dict[str, Any] = {"claim": record.describe(f"{slug}/{job['function'].lower().replace('_', '-')}")}
         try:
@@ -34,16 +36,25 @@ def run_job(job: dict[str, Any]) -> dict[str, Any]:
         return {"error": {"type": type(error).__name__, "message": str(error), "traceback": traceback.format_exc()}}
 
 
-def _record(job: dict[str, Any]) -> Claim:
-    module = importlib.import_module(job["module"]) if job.get("module") else _load(Path(job["file"]))
-    record = getattr(getattr(module, job["function"], None), "__kexue__", None)
+def load_claim(file: str | Path, module: str | None, function: str) -> Claim:
+    """The record of a claim, from an installed module or, if `module` is None, from a file.
+
+    Raises:
+        ClaimError: the file has no such claim.
+    """
+    source = importlib.import_module(module) if module else load_file(Path(file))
+    record = getattr(getattr(source, function, None), "__kexue__", None)
     if not isinstance(record, Claim):
-        raise ClaimError(f"{job['file']} has no claim {job['function']!r}")
+        raise ClaimError(f"{file} has no claim {function!r}")
     return record
 
 
-def _load(path: Path) -> ModuleType:
-    name = f"_kexue_paper_{path.stem}"
+def load_file(path: Path) -> ModuleType:
+    """Imports a file that belongs to no package; its folder comes first on the path, for what lies beside it."""
+    name = PAPER + path.stem
+    known = sys.modules.get(name)
+    if known is not None and known.__file__ == str(path):
+        return known
     spec = importlib.util.spec_from_file_location(name, path)
     if spec is None or spec.loader is None:
         raise ImportError(f"can't load {path} as a Python module")

@@ -122,7 +122,7 @@ def run_cvc5(text: str, *, seconds: float) -> Answer:
     elapsed = time.perf_counter() - start
     if status != "done":
         return Answer("unknown", f"cvc5 {status}", seconds=elapsed)
-    word, _, rest = said.partition(" ")
+    word, _, _ = said.partition(" ")
     if word in ("sat", "unsat"):
         return Answer(word, seconds=elapsed)
     return Answer("unknown", f"cvc5: {said}", seconds=elapsed, parsed=word != "parse")

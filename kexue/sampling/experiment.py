@@ -51,10 +51,9 @@ class Chunk:
 class Experiment:
     """A kernel with its parameters.
 
-    name: names the random stream; experiments of different names or parameters have independent streams.
-    kind: "proportion" (the kernel returns the number of successes), "mean" (a `Moments` of values in `support`) or "law"
-        (an integer array of counts, one for each class, that sums to the chunk's size).
-    """
+    name: names the random stream; experiments of different names or parameters have independent streams. kind:
+    "proportion" (the kernel returns the number of successes), "mean" (a `Moments` of values in `support`) or "law"
+    (an integer array of counts, one for each class, that sums to the chunk's size). """
 
     name: str
     kernel: Callable[..., Any] = field(repr=False)
@@ -93,7 +92,9 @@ class Experiment:
             return moments
         if self.kind == "proportion":
             if not isinstance(found, (int, np.integer)) or not 0 <= found <= self.chunk:
-                raise ValueError(f"{self.id}: an integer number of successes in [0, {self.chunk}] was expected, got {found!r}")
+                raise ValueError(
+                    f"{self.id}: an integer number of successes in [0, {self.chunk}] was expected, got {found!r}"
+                )
             return int(found)
         counts = np.asarray(found)
         if counts.dtype.kind not in "iu" or counts.ndim != 1 or (counts < 0).any() or counts.sum() != self.chunk:
@@ -111,7 +112,8 @@ def experiment(
     """
 
     def decorate(kernel: Callable[..., Any]) -> Callable[..., Experiment]:
-        label = name or f"{kernel.__module__.rpartition('.')[2]}/{kernel.__name__.replace('_', '-')}"
+        module = kernel.__module__.removeprefix("_kexue_paper_").rpartition(".")[2]
+        label = name or f"{module}/{kernel.__name__.replace('_', '-')}"
         signature = inspect.signature(kernel)
 
         @functools.wraps(kernel)

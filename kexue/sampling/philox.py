@@ -6,6 +6,8 @@ A counter-based generator: four 32-bit words are a pure function of a 64-bit key
 
 from __future__ import annotations
 
+from typing import Any
+
 import numpy as np
 from numba import njit, uint32, uint64
 
@@ -16,7 +18,7 @@ UNIT = 2.0**-32
 
 
 @njit(inline="always")
-def philox4x32(k0, k1, c0, c1, c2, c3):
+def philox4x32(k0: Any, k1: Any, c0: Any, c1: Any, c2: Any, c3: Any) -> Any:
     """Ten rounds; all arguments and the four results are uint32."""
     for _ in range(10):
         p0 = M0 * uint64(c0)
@@ -33,7 +35,7 @@ def philox4x32(k0, k1, c0, c1, c2, c3):
 
 
 @njit(inline="always")
-def draws(key, sample, block):
+def draws(key: Any, sample: Any, block: Any) -> Any:
     """Four uniforms on [0, 1) with 32 bits each: number `block` of the sample's blocks of four."""
     a, b, c, d = philox4x32(
         uint32(key & LOW), uint32(key >> SHIFT), uint32(sample & LOW), uint32(sample >> SHIFT), uint32(block), uint32(0)
@@ -42,7 +44,7 @@ def draws(key, sample, block):
 
 
 @njit(cache=True)
-def _fill(key, start, out):
+def _fill(key: Any, start: Any, out: Any) -> None:
     count, dim = out.shape
     for i in range(count):
         for block in range((dim + 3) // 4):

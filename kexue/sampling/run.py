@@ -19,7 +19,14 @@ from typing import Any
 
 from kexue.sampling.experiment import Experiment
 from kexue.sampling.sequential import (
-    ALPHA, BETA, REFUTED, UNDECIDED, DirichletMultinomial, EmpiricalBernstein, LikelihoodRatio, required_n,
+    ALPHA,
+    BETA,
+    REFUTED,
+    UNDECIDED,
+    DirichletMultinomial,
+    EmpiricalBernstein,
+    LikelihoodRatio,
+    required_n,
 )  # fmt: skip
 from kexue.sampling.statistics import Moments
 
@@ -70,10 +77,9 @@ def _rebuild(ref: Reference) -> Experiment:
         try:
             module = importlib.import_module(name)
         except ImportError:  # a paper outside the repository
-            from kexue.worker import _load
+            from kexue.worker import load_file
 
-            module = _load(Path(file))
-            sys.modules[name] = module
+            module = load_file(Path(file))
     found = getattr(module, function)(**dict(parameters))
     assert isinstance(found, Experiment)
     return found
@@ -207,7 +213,9 @@ def _locked(path: Path) -> Iterator[None]:
         yield
 
 
-def _identity(experiment: Experiment, expected: Any, delta: float, seed: int, alpha: float, beta: float) -> dict[str, Any]:
+def _identity(
+    experiment: Experiment, expected: Any, delta: float, seed: int, alpha: float, beta: float
+) -> dict[str, Any]:
     return {
         "experiment": experiment.id, "kernel": experiment.fingerprint, "seed": seed, "expected": str(expected),
         "delta": repr(delta), "alpha": repr(alpha), "beta": repr(beta),

@@ -185,9 +185,9 @@ class EmpiricalBernstein:
 class DirichletMultinomial:
     """A discrete law: refuted by the Dirichlet-multinomial e-value, confirmed class by class.
 
-    The e-value is the marginal likelihood under a Dirichlet prior centred at p over the likelihood under p: a martingale
-    under p, without any approximation. Each class is confirmed by its two likelihood ratios at β / (number of classes).
-    """
+    The e-value is the marginal likelihood under a Dirichlet prior centred at p over the likelihood under p: a
+    martingale under p, without any approximation. Each class is confirmed by its two likelihood ratios at β / (number
+    of classes). """
 
     p: tuple[float, ...]
     delta: float
@@ -221,7 +221,7 @@ class DirichletMultinomial:
         n, a = int(self.counts.sum()), self._prior
         marginal = special.gammaln(a.sum()) - special.gammaln(a.sum() + n)
         marginal += float((special.gammaln(a + self.counts) - special.gammaln(a)).sum())
-        return marginal - float(special.xlogy(self.counts, np.asarray(self.p)).sum())
+        return float(marginal) - float(special.xlogy(self.counts, np.asarray(self.p)).sum())
 
     @property
     def verdict(self) -> str:

@@ -61,7 +61,9 @@ class Estimate(base.Statement):
             raise gate.Refused(str(error)) from error
         said = f"{show(found.estimate)} after {found.n} samples"
         if found.verdict == REFUTED:
-            return refuted(f"{said}, expected {self.shown()}: excluded with error ≤ {ALPHA:.0e}", engines=("e-process",))
+            return refuted(
+                f"{said}, expected {self.shown()}: excluded with error ≤ {ALPHA:.0e}", engines=("e-process",)
+            )
         if found.verdict != CONFIRMED:
             return undecided(f"{said}, expected {self.shown()}: not decided", engines=("e-process",))
         scope = f"deviations of {100 * found.delta:g} % or more are excluded, each with error ≤ {BETA:g}"
