@@ -70,8 +70,14 @@ def _collect(node: sp.Basic, found: dict[Boolean, None], cache: dict[sp.Basic, N
             raise Refused(f"can't tell where the unevaluated derivative {node} is defined")
         _collect(node.expr, found, cache)
         return
-    for relation, condition in _own_conditions(node):
-        _add(relation, condition, found)
+    if isinstance(node, sp.Pow) and node.exp.is_integer and not isinstance(node.exp, sp.Integer):
+        if node.base is not sp.E and not node.exp.is_nonnegative:  # b^0 = 1 for every b, and b^n is a polynomial
+            nonzero_base = sp.Ne(node.base, 0, evaluate=False) if node.base.free_symbols else sp.Ne(node.base, 0)
+            found[sp.Or(nonzero_base, sp.Ge(node.exp, 0, evaluate=False))] = None
+            found.pop(sp.true, None)
+    else:
+        for relation, condition in _own_conditions(node):
+            _add(relation, condition, found)
     for a in node.args:
         _collect(a, found, cache)
 
@@ -118,8 +124,6 @@ def _power_conditions(base: sp.Expr, exponent: sp.Expr) -> list[Condition]:
         if complex_:
             return [(sp.Ne, base)] if exponent < 0 else []
         return [(sp.Gt if exponent < 0 else sp.Ge, base)]
-    if exponent.is_integer:
-        return [] if exponent.is_nonnegative else [(sp.Ne, base)]
     return [(sp.Ne if complex_ else sp.Gt, base)]
 
 
@@ -167,6 +171,11 @@ def _prove(condition: Boolean, given: tuple[Boolean, ...], budget: Budget) -> tu
         return True, ()
     if condition is sp.false:
         return False, ()
+    if isinstance(condition, sp.Or):
+        for part in condition.args:
+            proved, used = prove(part, given, budget)
+            if proved:
+                return True, used
     if isinstance(condition, Relational) and isinstance(condition, (sp.Ne, sp.Gt, sp.Ge)):
         difference = condition.lhs - condition.rhs
         if not difference.free_symbols and not difference.has(AppliedUndef):
@@ -254,22 +263,25 @@ def _by_factors(condition: Relational, expr: sp.Expr, given: tuple[Boolean, ...]
     constant, factors = found
     non_zero, signs = _known_factors(given)
     if isinstance(condition, sp.Ne):
-        return all(_is_exp(f) or f in non_zero or (f.is_number and nonzero(f)) for f, _ in factors)
+        return all(_is_positive_function(f) or f in non_zero or (f.is_number and nonzero(f)) for f, _ in factors)
     if expr.is_rational_function() and not expr.is_polynomial():
         return False  # the numerator alone has another sign
     sign = _rational_sign(constant)
     for factor, power in factors:
         if power % 2 == 0 and (factor in non_zero or isinstance(condition, sp.Ge)):
             continue
-        known = 1 if _is_exp(factor) else signs.get(factor)
+        known = 1 if _is_positive_function(factor) else signs.get(factor)
         if known is None:
             return False
         sign *= known**power
     return sign > 0
 
 
-def _is_exp(expr: sp.Expr) -> bool:
-    return isinstance(expr, sp.exp)
+def _is_positive_function(expr: sp.Expr) -> bool:
+    """A function that is positive wherever `obligations` lets it be defined (Γ and the factorial on that domain)."""
+    return isinstance(expr, sp.exp) or (
+        isinstance(expr, (sp.cosh, sp.gamma, sp.factorial)) and not balls.is_complex(expr)
+    )
 
 
 def _rational_sign(constant: sp.Expr) -> int:

@@ -475,6 +475,10 @@ class Field:
 
     def symbolic_power(self, base: sp.Expr, exponent: sp.Expr) -> Quotient:
         """b^(c + Σ c_k m_k) = b^c · Π (b^(m_k))^(c_k); for integer exponents the base is split into its factors."""
+        if not self.read(base).num:  # 0^0 = 1 and 0^n = 0 for n ≥ 1
+            if exponent.is_integer and self.sign(exponent - 1) == 1:
+                return self.number(0)
+            return self.gen(self.generator(("power of zero", self.read(exponent).key()), sp.Pow(0, exponent))[0])
         out = self.number(1)
         for c, unit in self.terms(self.read(exponent)):
             if unit == 1:
