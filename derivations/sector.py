@@ -1,7 +1,7 @@
 r"""All n random points of a disc in one sector of central angle θ.
 
-Su Jianlin, 《圆内随机n点在同一个圆心角为θ的扇形的概率》 ("Probability that n random points in a disc lie in one sector of
-central angle θ"), Scientific Spaces, 2022-10-25, archive 9324. J. G. Wendel, "A problem in geometric probability",
+Su Jianlin, 《圆内随机n点在同一个圆心角为θ的扇形的概率》 ("Probability that n random points in a disc lie in one
+sector of central angle θ"), Scientific Spaces, 2022-10-25, archive 9324. J. G. Wendel, "A problem in geometric probability",
 Math. Scand. 11 (1962); W. L. Stevens, "Solution to a geometrical problem in probability", Ann. Eugenics 9 (1939).
 
 n points on a circle of length 1 leave n gaps $X_1, \dots, X_n$ that sum to 1. All points lie in a sector of angle θ
@@ -617,8 +617,8 @@ def cost_and_conditioning(terms=lambda at: math.ceil(1 / at) - 1):
     r"""The formula needs $\lceil 1/x \rceil - 1$ terms; its terms are so large that float64 is useless for $nx
     \lesssim 1$.
 
-    Number of terms with kx < 1, exactly. At n = 100, x = 1/125 the sum is 1, but half a unit in the last place of its
-    largest term ($2^{-53}$ of it) exceeds 1 %. The float values themselves are a matter of numerics.
+    Number of terms with kx < 1, exactly. At n = 100, x = 1/125 the sum is 1, but terms exceed $2^{45}$, where double
+    precision rounds to multiples of $2^{-7}$. The float values themselves are a matter of numerics.
     """
     at = Fraction(1, 125)
     largest = max(gap_term(100, j, at) for j in range(1, 101))
@@ -630,7 +630,7 @@ def cost_and_conditioning(terms=lambda at: math.ceil(1 / at) - 1):
         ),
         ForEach(
             [100],
-            lambda c: ((largest > 2**53 // 100, sector_probability(c, 1 - at)), (terms(at) == 124, 1)),
+            lambda c: ((largest > 2**45, sector_probability(c, 1 - at)), (terms(at) == 124, 1)),
             over="n = 100",
         ),
     )
