@@ -1,8 +1,9 @@
 r"""All n random points of a disc in one sector of central angle θ.
 
-Su Jianlin, 《圆内随机n点在同一个圆心角为θ的扇形的概率》 ("Probability that n random points in a disc lie in one
-sector of central angle θ"), Scientific Spaces, 2022-10-25, archive 9324. J. G. Wendel, "A problem in geometric probability",
-Math. Scand. 11 (1962); W. L. Stevens, "Solution to a geometrical problem in probability", Ann. Eugenics 9 (1939).
+Su Jianlin, 《圆内随机n点在同一个圆心角为θ的扇形的概率》 ("Probability that n random points in a disc
+lie in one sector of central angle θ"), Scientific Spaces, 2022-10-25, archive 9324. J. G. Wendel, "A problem in
+geometric probability", Math. Scand. 11 (1962); W. L. Stevens, "Solution to a geometrical problem in probability",
+Ann. Eugenics 9 (1939).
 
 n points on a circle of length 1 leave n gaps $X_1, \dots, X_n$ that sum to 1. All points lie in a sector of angle θ
 iff the largest gap M reaches $x = 1 - \theta/2\pi$, and cutting at one point turns the gaps into the spacings of n −

@@ -1,9 +1,12 @@
-r"""All n random points of a disc in one sector: the simulation.
+r"""All n random points of a disc in one sector: simulations of the exact results in `derivations/sector.py`.
 
 Su Jianlin, 《圆内随机n点在同一个圆心角为θ的扇形的概率》, Scientific Spaces, 2022-10-25, archive 9324.
 """
 
 from __future__ import annotations
+
+from fractions import Fraction
+from typing import Any
 
 import numpy as np
 import sympy as sp
@@ -11,11 +14,22 @@ from numba import njit, uint64
 from sympy import Rational
 
 from kexue import Estimate, claim, experiment
+from kexue.derivations.sector import harmonic, long_gap_pmf, sector_probability, wendel_probability
+from kexue.sampling import Moments
 from kexue.sampling.philox import draws
+
+TWO_PERCENT = Rational(1, 50)
+
+
+def exact(value: Fraction) -> sp.Rational:
+    return Rational(value.numerator, value.denominator)
+
+
+# Kernels
 
 
 @njit(cache=True)
-def _anchored(key, start, count, n, reach):
+def _in_one_arc(key: Any, start: Any, count: Any, n: Any, reach: Any) -> Any:
     """Counts samples of n points on a circle of length 1 of which one is followed by all others within `reach`."""
     hits = 0
     points = np.empty(n)
@@ -40,26 +54,192 @@ def _anchored(key, start, count, n, reach):
 
 
 @experiment(chunk=50_000)
-def in_one_sector(chunk, count, n=5, numerator=2, denominator=3):
-    """Successes: the largest gap of n uniform points on the circle is at least numerator/denominator of it."""
-    reach = 1 - numerator / denominator
-    return int(_anchored(np.uint64(chunk.key), np.uint64(chunk.start), count, n, reach))
+def in_one_sector(chunk, count, n=5, turn=Fraction(1, 3)):
+    """Successes: n uniform points on the circle lie in an arc of `turn` of it. Stops at the first point that leads."""
+    return int(_in_one_arc(np.uint64(chunk.key), np.uint64(chunk.start), count, n, float(turn)))
 
 
-def probability(n: int, x: sp.Rational, exponent: int = 1) -> sp.Rational:
-    """Σ_{k ≥ 1, kx < 1} (−1)^(k−1) C(n, k) (1 − kx)^(n−1), exactly."""
-    return sum(
-        ((-1) ** (k - 1) * sp.binomial(n, k) * (1 - k * x) ** (n - exponent) for k in range(1, n + 1) if k * x < 1),
-        sp.S.Zero,
-    )
+def largest_gap(angles: np.ndarray) -> np.ndarray:
+    """The largest gap between neighbours; angles [count, n] in turns, any real numbers."""
+    places = np.sort(angles % 1.0, axis=1)
+    return np.maximum(np.diff(places, axis=1).max(axis=1), 1 - places[:, -1] + places[:, 0])
 
 
-@claim(mutants=[dict(exponent=0), dict(factor=Rational(53, 50)), dict(n=4)])
-def general_formula(n=5, exponent=1, factor=1):
-    r"""$P_n(\theta) = \sum_{k \ge 1, kx < 1} (-1)^{k-1} \binom nk (1-kx)^{n-1}$ with $x = 1 - \theta/2\pi$: simulated
-    for n = 5, x = 2/3.
+@experiment(chunk=20_000)
+def disc_points_in_half(chunk, count, n=4, radius_power=2.0):
+    """Genuine points of the disc, x and y; the radius is U^(1/radius_power), uniform in area for 2."""
+    g = chunk.generator()
+    radius, angle = g.random((count, n)) ** (1 / radius_power), 2 * np.pi * g.random((count, n))
+    x, y = radius * np.cos(angle), radius * np.sin(angle)
+    return int((largest_gap(np.arctan2(y, x) / (2 * np.pi)) >= 0.5).sum())
+
+
+@experiment(chunk=20_000)
+def segment_spacings(chunk, count, n=5, gap=Fraction(2, 3)):
+    """Successes: the longest of the n spacings of n − 1 uniform points on a segment exceeds `gap`."""
+    cuts = np.sort(chunk.generator().random((count, n - 1)), axis=1)
+    edges = np.hstack([np.zeros((count, 1)), cuts, np.ones((count, 1))])
+    return int((np.diff(edges, axis=1).max(axis=1) > float(gap)).sum())
+
+
+@experiment(chunk=20_000)
+def first_two_gaps(chunk, count, n=5):
+    """Successes: X_1 > 0.1 and X_2 > 0.2 for the gaps X, made as normalised exponentials."""
+    e = chunk.generator().standard_exponential((count, n))
+    gaps = e / e.sum(axis=1, keepdims=True)
+    return int(((gaps[:, 0] > 0.1) & (gaps[:, 1] > 0.2)).sum())
+
+
+@experiment("mean", chunk=20_000)
+def longest_gap(chunk, count, n=5):
+    e = chunk.generator().standard_exponential((count, n))
+    return Moments.of(e.max(axis=1) / e.sum(axis=1))
+
+
+@experiment("law", chunk=20_000)
+def long_gaps(chunk, count, n=5, gap=Fraction(1, 4)):
+    """Classes 0, …, ⌈1/gap⌉ − 1: how many of the n gaps exceed `gap`."""
+    e = chunk.generator().standard_exponential((count, n))
+    number = (e > float(gap) * e.sum(axis=1, keepdims=True)).sum(axis=1)
+    return np.bincount(number, minlength=-(-gap.denominator // gap.numerator))
+
+
+@experiment(chunk=5_000)
+def in_half_space(chunk, count, n=6):
+    """Successes: n normal vectors of R³ lie in a half-space through 0, bounded by a plane through two of them."""
+    v = chunk.generator().standard_normal((count, n, 3))
+    found = np.zeros(count, dtype=bool)
+    for i in range(n):
+        for j in range(i + 1, n):
+            side = np.einsum("bkc,bc->bk", v, np.cross(v[:, i], v[:, j]))
+            others = np.delete(side, [i, j], axis=1)
+            found |= (others > 0).all(axis=1) | (others < 0).all(axis=1)
+    return int(found.sum())
+
+
+@experiment(chunk=20_000)
+def cardioid_in_half(chunk, count, n=3, bias=1.0):
+    """Successes: n points with the angular density (1 + bias·cos α)/2π lie in a half-disc."""
+    g = chunk.generator()
+    angle = g.random((count, n))
+    flipped = g.random((count, n)) >= (1 + bias * np.cos(2 * np.pi * angle)) / 2
+    return int((largest_gap(angle + 0.5 * flipped) >= 0.5).sum())
+
+
+@experiment(chunk=20_000)
+def few_on_one_side(chunk, count, n=9, most=2):
+    """Successes: some diameter has at most `most` of n uniform points on one side."""
+    angle = np.sort(chunk.generator().random((count, n)), axis=1)
+    ahead = (
+        angle[:, None, :] - angle[:, :, None]
+    ) % 1.0 < 0.5  # the half circle that begins at each point, itself included
+    inside = ahead.sum(axis=2)
+    fewest = np.minimum(inside - 1, n - inside).min(axis=1)
+    return int((fewest <= most).sum())
+
+
+# Claims
+
+
+@claim(mutants=[dict(off=Rational(53, 50)), dict(simulated=4), dict(formula=6)])
+def general_formula(simulated=5, formula=5, off=1):
+    r"""$P_n(\theta) = \sum_{k \ge 1,\, kx < 1} (-1)^{k-1} \binom nk (1-kx)^{n-1}$: simulated at n = 5, θ = 2π/3 and
+    7π/5.
+
+    At 2π/3 one term is left, 5/81; at 7π/5 three of them.
     """
-    x = Rational(2, 3)
-    return Estimate(
-        in_one_sector(n=n, numerator=2, denominator=3), factor * probability(5, x, exponent), Rational(1, 50)
+    return tuple(
+        Estimate(in_one_sector(n=simulated, turn=turn), off * exact(sector_probability(formula, turn)), TWO_PERCENT)
+        for turn in (Fraction(1, 3), Fraction(7, 10))
     )
+
+
+@claim(mutants=[dict(off=Rational(51, 50)), dict(n=3)])
+def radius_irrelevance(n=4, off=1):
+    r"""Genuine points of the disc, uniform in area or not: four of them share a half-disc with probability 1/2."""
+    half = off * Rational(1, 2)
+    return tuple(Estimate(disc_points_in_half(n=n, radius_power=power), half, Rational(1, 100)) for power in (2.0, 5.0))
+
+
+@claim(mutants=[dict(n=6), dict(off=Rational(24, 25))])
+def circle_to_segment(n=5, off=1):
+    r"""The spacings of n − 1 points on a segment have the law of the n gaps on the circle: P(longest > 2/3) = 5/81 at
+    n = 5.
+    """
+    return Estimate(segment_spacings(n=n), off * exact(sector_probability(5, Fraction(1, 3))), TWO_PERCENT)
+
+
+@claim(mutants=[dict(exponent=5)])
+def joint_survival(exponent=4):
+    r"""$P(X_1 > c_1, X_2 > c_2) = (1 - c_1 - c_2)^{n-1}$: simulated at n = 5, c = (0.1, 0.2)."""
+    return Estimate(first_two_gaps(n=5), Rational(7, 10) ** exponent, TWO_PERCENT)
+
+
+@claim(mutants=[dict(index=4)])
+def mean_max(index=5):
+    r"""$E M = H_n/n$: the mean longest of n = 5 gaps is 137/300."""
+    return Estimate(longest_gap(n=5), exact(harmonic(index) / 5), Rational(1, 100))
+
+
+@claim(mutants=[dict(gap=Fraction(13, 50))])
+def exactly_m_long_gaps(gap=Fraction(1, 4)):
+    r"""Stevens' law of the number of gaps that exceed x: simulated for n = 5, x = 1/4, where 0, 1, 2 or 3 are
+    possible.
+    """
+    law = [exact(long_gap_pmf(5, m, Fraction(1, 4))) for m in range(4)]
+    return Estimate(long_gaps(n=5, gap=gap), law, Rational(1, 20))
+
+
+@claim(mutants=[dict(dimension=2), dict(n=7)])
+def wendel(n=6, dimension=3):
+    r"""Wendel: 6 random vectors of $\mathbb{R}^3$ lie in a half-space with probability 1/2."""
+    return Estimate(in_half_space(n=n), exact(wendel_probability(6, dimension)), TWO_PERCENT)
+
+
+@claim(mutants=[dict(bias=0.5)])
+def nonuniform_leader(bias=1.0):
+    r"""Three points with the cardioid density share a half-disc with $3\int f (F(\alpha+\pi) - F(\alpha))^2 = \frac34
+    + \frac3{2\pi^2}$.
+    """
+    return Estimate(cardioid_in_half(n=3, bias=bias), Rational(3, 4) + 3 / (2 * sp.pi**2), Rational(1, 100))
+
+
+@claim(mutants=[dict(most=3), dict(n=10)])
+def hodges_ajne(n=9, most=2):
+    r"""$P(m \le j) = (n-2j)\binom nj/2^{n-1}$ for the fewest points on one side of a diameter: simulated at n = 9, j
+    = 2.
+    """
+    return Estimate(few_on_one_side(n=n, most=most), Rational(5 * 36, 256), Rational(1, 100))
+
+
+def figures() -> dict[str, Any]:
+    """The curves P_n(θ) with the knots of their pieces, and where a float64 sum goes wrong."""
+    from matplotlib.figure import Figure
+
+    curves = Figure(figsize=(7, 4.5), layout="constrained")
+    axes = curves.subplots()
+    turns = [Fraction(i, 240) for i in range(1, 241)]
+    for n in (2, 3, 4, 6, 10):
+        axes.plot([360 * float(t) for t in turns], [float(sector_probability(n, t)) for t in turns], label=f"n = {n}")
+    for k in range(2, 6):
+        axes.axvline(360 * (1 - 1 / k), color="0.85", linewidth=0.8, zorder=0)
+    axes.set(xlabel="angle θ (degrees)", ylabel="P(all n points in one sector)", xticks=range(0, 361, 60))
+    axes.legend(frameon=False)
+
+    errors = Figure(figsize=(7, 4.5), layout="constrained")
+    axes = errors.subplots()
+    sizes, terms = np.arange(10, 201, 10), np.arange(10, 201, 10)
+    wrong = np.array([[_float_error(int(n), int(q)) for n in sizes] for q in terms])
+    mesh = axes.pcolormesh(sizes, terms, np.log10(np.maximum(wrong, 1e-17)), cmap="viridis", vmin=-16, vmax=2)
+    errors.colorbar(mesh, label="log₁₀ |float64 sum − exact|")
+    axes.plot(sizes, sizes, color="white", linewidth=1)
+    axes.set(xlabel="number of points n", ylabel="1/x (P = 1 above the line)")
+    return {"probability": curves, "float64-error": errors}
+
+
+def _float_error(n: int, q: int) -> float:
+    """|float64 sum − exact| of the formula at x = 1/q."""
+    from math import comb
+
+    total = sum((-1) ** (k - 1) * float(comb(n, k)) * (1 - k / q) ** (n - 1) for k in range(1, min(n, q - 1) + 1))
+    return abs(total - float(sector_probability(n, 1 - Fraction(1, q))))

@@ -4,7 +4,9 @@ from __future__ import annotations
 
 import pytest
 import sympy as sp
-from sympy import Abs, E, Eq, I, Max, Min, Ne, Rational, conjugate, cos, cosh, exp, factorial, log, oo, pi, sin, sinh, sqrt
+from sympy import (
+    Abs, E, Eq, I, Max, Min, Rational, conjugate, cos, cosh, exp, factorial, log, oo, pi, sin, sinh, sqrt,
+)  # fmt: skip
 
 from kexue.claims import Witnesses
 from kexue.findings import Budget

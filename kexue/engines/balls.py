@@ -161,7 +161,12 @@ class Evaluator:
             n = int(exponent)
             if n < 0 and b.contains(0):
                 raise Undefined(f"division by {base}, whose ball contains 0")
-            return b ** fmpz(n)
+            out = b ** fmpz(n)
+            if n > 0 and not out.is_finite() and b.is_finite():  # flint gives nan where the ball straddles 0
+                out = b
+                for digit in bin(n)[3:]:
+                    out = out * out * b if digit == "1" else out * out
+            return out
         if exponent.is_integer:
             e = self(exponent)
             whole = e.unique_fmpz() if not self.complex else e.real.unique_fmpz()
@@ -231,6 +236,11 @@ def evaluate(expr: sp.Expr, point: Mapping[sp.Symbol, Any] | None = None, digits
         values = [sp.sympify(v) for v in point.values() if not isinstance(v, (arb, acb))]
         complex_ = is_complex(expr) or any(is_complex(v) for v in values)
         return _finite(Evaluator(point, complex_)(expr), "the expression")
+
+
+def overlap(a: arb | acb, b: arb | acb) -> bool:
+    """Whether two balls have a point in common; a real ball is met by a complex one."""
+    return bool(a.overlaps(b)) if type(a) is type(b) else bool(acb(a).overlaps(acb(b)))
 
 
 def truth(condition: sp.Basic, evaluator: Evaluator) -> bool | None:

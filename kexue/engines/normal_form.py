@@ -419,6 +419,9 @@ class Field:
     def unit_exponential(self, c: fmpq, unit: sp.Expr) -> Quotient:
         if unit == sp.I * sp.pi:
             return self.root_of_unity(c)
+        turns = unit / (sp.I * sp.pi)
+        if c.q == 1 and turns.is_integer:
+            return self.sign_power(turns, int(c.p))
         if isinstance(unit, sp.log):
             if c.q == 1:
                 return self.power(self.read(unit.args[0]), int(c.p))
@@ -518,11 +521,15 @@ class Field:
                     got = self.power(self.gen(name), direction * int(e))
                 out = self.mul(out, got)
             if number < 0:
-                name, new = self.generator(("sign", unit), sp.Pow(-1, unit, evaluate=False))
-                if new:
-                    self.relations[name] = (2, self.context.constant(1))
-                out = self.mul(out, self.power(self.gen(name), abs(direction)))
+                out = self.mul(out, self.sign_power(unit, direction))
         return out
+
+    def sign_power(self, unit: sp.Expr, c: int) -> Quotient:
+        """(−1)^(c·unit) where unit takes integer values."""
+        name, new = self.generator(("sign", unit), sp.Pow(-1, unit, evaluate=False))
+        if new:
+            self.relations[name] = (2, self.context.constant(1))
+        return self.power(self.gen(name), abs(c))
 
     def logarithm(self, e: sp.log) -> Quotient:
         value = self.read(e.args[0])

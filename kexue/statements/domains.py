@@ -73,8 +73,9 @@ def functions_are_free(values: dict[sp.Expr, sp.Symbol], point: Point) -> bool:
     seen: set[Any] = set()
     for atom in values:
         head = atom.expr if isinstance(atom, sp.Derivative) else atom
-        place = (atom.func if head is atom else atom.func(head.func, *atom.args[1:], evaluate=False),
-                 tuple(sp.sympify(a).xreplace(point) for a in head.args))  # fmt: skip
+        orders = atom.variable_count if head is not atom else ()
+        kind = head.func, tuple((head.args.index(v) if v in head.args else str(v), n) for v, n in orders)
+        place = kind, tuple(sp.sympify(a).xreplace(point) for a in head.args)
         if place in seen:
             return False
         seen.add(place)

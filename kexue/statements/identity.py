@@ -91,7 +91,7 @@ class Identity(base.Statement):
         for point in found:
             try:
                 for a, b in dict.fromkeys(pairs):
-                    if not balls.evaluate(a, point).overlaps(balls.evaluate(b, point)):
+                    if not balls.overlap(balls.evaluate(a, point), balls.evaluate(b, point)):
                         return ""
                 return base.show_point(point)
             except (balls.Undefined, balls.Unsupported):
@@ -118,7 +118,7 @@ class Identity(base.Statement):
                 left, right = balls.evaluate(a, point, digits), balls.evaluate(b, point, digits)
             except (balls.Undefined, balls.Unsupported):
                 return None
-            if not left.overlaps(right):
+            if not balls.overlap(left, right):
                 texts = shown(left), shown(right)
                 return f"{texts[0]} ≠ {texts[1]}" + (
                     f", they differ by {shown(left - right)}" if texts[0] == texts[1] else ""

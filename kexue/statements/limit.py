@@ -60,7 +60,7 @@ class Limit(base.Statement):
                 found = self._gruntz(direction)
             except Exception as error:  # SymPy raises many kinds here; none of them decides anything
                 return undecided(f"Gruntz's algorithm failed: {type(error).__name__}: {error}", engines=("gruntz",))
-            if not (found in INFINITIES or found.is_finite):
+            if found not in INFINITIES and found.is_finite is False:
                 return undecided(f"Gruntz's algorithm gives {found}", engines=("gruntz",))
             agrees = self._equal(found)
             for point in points:

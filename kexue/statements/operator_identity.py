@@ -52,7 +52,7 @@ class OperatorIdentity(base.Statement):
         pairs = list(zip(self.lhs.entries(), self.rhs.entries(), strict=True))
         equal = all(normal_form.is_zero(a - b, equations, sign) for a, b in pairs)
         live = ""
-        for point in self._points(budget):
+        for point in self._points(budget, 1 if equal else 8):
             vectors = self.gram.realise(point)
             if vectors is None:
                 continue
@@ -82,7 +82,7 @@ class OperatorIdentity(base.Statement):
             live=live,
         )
 
-    def _points(self, budget: Budget) -> list[dict[sp.Symbol, sp.Expr]]:
+    def _points(self, budget: Budget, count: int) -> list[dict[sp.Symbol, sp.Expr]]:
         semidefinite = [
             sp.Ge(self.gram.matrix.extract(list(s), list(s)).det(method="berkowitz"), 0)
             for size in (1, 2)
@@ -92,7 +92,7 @@ class OperatorIdentity(base.Statement):
         if sp.false in semidefinite:
             return list(self.instances)
         avoid = [*self.lhs.entries(), *self.rhs.entries()]
-        found = exact_points(conditions, self.variables, budget, avoid=avoid, count=8)
+        found = exact_points(conditions, self.variables, budget, avoid=avoid, count=count)
         return [*self.instances, *found]
 
     def _explicit(self, side: Any, vectors: list[list[Fraction]], point: Mapping[sp.Symbol, sp.Expr]) -> Any:
