@@ -12,7 +12,7 @@ CHECKED := $(VENV)/checked
 .DEFAULT_GOAL := help
 .DELETE_ON_ERROR:
 .NOTPARALLEL:
-.PHONY: help verify test soundness bench lint clean
+.PHONY: help verify simulate test soundness bench lint clean
 
 # Anything but CORE=1, CORE=0 included, runs the witnesses that need torch as well.
 ifeq ($(CORE),1)
@@ -24,6 +24,9 @@ help: ## show this list
 
 verify: $(VENV)/core.installed ## check every claim; ARGS="rope" checks one article, CORE=1 leaves torch out
 	$(BIN)/kexue verify $(VERIFY_FLAGS) $(ARGS)
+
+simulate: $(VENV)/core.installed ## run all Monte Carlo experiments; ARGS="sector --delta 0.01 --plot forest.png"
+	$(BIN)/kexue simulate $(ARGS)
 
 test: $(VENV)/dev.installed ## run the tests of the code itself; ARGS="-k registry" selects
 	$(BIN)/python -m pytest -n $(JOBS) $(ARGS)

@@ -132,6 +132,9 @@ def simulate(
     plot: Annotated[
         str | None, typer.Option("--plot", metavar="FILE", help="Write a forest plot and the e-processes.")
     ] = None,
+    figures: Annotated[
+        str | None, typer.Option("--figures", metavar="DIR", help="Write the figures of the articles as SVG and PNG.")
+    ] = None,
     json_file: JsonFile = None,
 ) -> None:
     """Run Monte Carlo experiments until each is confirmed or refuted; the result doesn't depend on the workers.
@@ -161,6 +164,9 @@ def simulate(
         simulation.plot(runs, plot)
     if interrupted:
         raise typer.Exit(130)
+    if figures is not None:
+        for file in simulation.draw_figures(refs, figures):
+            print(f"wrote {file}", file=sys.stderr)
     raise typer.Exit(0 if all(r.outcome.verdict == "confirmed" for r in runs) else 1)
 
 

@@ -18,7 +18,7 @@ WIDTH = 100
 def explain(result: ClaimResult) -> str:
     """One claim for a reader: the statement, what was checked, by what, and what each mutant came to."""
     lines = [result.id, "=" * len(result.id)]
-    lines += _block("", result.info.get("doc", ""))
+    lines += _block("", _joined(result.info.get("doc", "")))
     status = result.status.replace("relying", "proved, relying on a quoted theorem")
     lines += _block("status", status + ("" if result.holds else ": it does not hold"))
     for reason in result.reasons:
@@ -35,6 +35,12 @@ def explain(result: ClaimResult) -> str:
         for mutant, finding in result.mutants:
             lines += _mutant(mutant, finding, result.truth)
     return "\n".join(line.rstrip() for line in lines)
+
+
+def _joined(doc: str) -> str:
+    """Paragraphs on one line each, to be wrapped anew; a paragraph with indented lines is kept as it is."""
+    paragraphs = doc.split("\n\n")
+    return "\n\n".join(p if "\n " in p else " ".join(p.split("\n")) for p in paragraphs)
 
 
 def _block(label: str, text: str, indent: str = "") -> list[str]:

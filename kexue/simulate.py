@@ -108,6 +108,22 @@ def simulate(
     return Run(ref.id, outcome, trajectory)
 
 
+def draw_figures(refs: Sequence[ClaimRef], folder: str | Path) -> list[Path]:
+    """Writes what the `figures()` of the claims' modules return, as SVG and PNG named <module>-<figure>."""
+    import importlib
+
+    place = Path(folder)
+    place.mkdir(parents=True, exist_ok=True)
+    written = []
+    for module in dict.fromkeys(ref.module for ref in refs if ref.module):
+        make = getattr(importlib.import_module(module), "figures", None)
+        for name, figure in make().items() if make else ():
+            for suffix in ("svg", "png"):
+                written.append(place / f"{module.rpartition('.')[2]}-{name}.{suffix}")
+                figure.savefig(written[-1], dpi=130)
+    return written
+
+
 def interval_text(outcome: Outcome) -> str:
     if not outcome.interval:
         return ""
