@@ -102,7 +102,7 @@ def check(value: Any, budget: Budget, mutant: bool = False) -> Finding:
     return finding.with_(
         kind=value.kind,
         checked=finding.checked or value.text(),
-        latex=finding.latex or value.latex(),
+        latex="" if mutant else finding.latex or value.latex(),  # a report typesets the truth only
         symbols=value.symbols(),
         domain=value.domain(),
         seconds=round(time.perf_counter() - start, 4),
