@@ -187,10 +187,12 @@ def claims(slug: str | None = None) -> list[dict[str, Any]]:
             "source": f"{ref.file}:{ref.line}",
         })  # fmt: skip
         row["rooms"].append(ref.room)
+    begun = {claim_id.partition("/")[0] for claim_id in found}
     for each in slugs if slug is None else [slug]:
         for atlas in registry.claims_of(each) if each in slugs else ():
             if atlas.id not in found:
                 why = registry.waiting(atlas.id) or (f"it needs {atlas.needs}" if atlas.needs else None)
+                why = why or (None if each in begun else "its article has no module yet")
                 found[atlas.id] = {"id": atlas.id, "title": atlas.label, "present": False, "why": why}
     order = {each: i for i, each in enumerate(slugs)}
     return sorted(found.values(), key=lambda row: order.get(row["id"].partition("/")[0], len(order)))
