@@ -5,14 +5,45 @@ from __future__ import annotations
 import pytest
 import sympy as sp
 from sympy import (
-    Abs, E, Eq, I, Max, Min, Rational, conjugate, cos, cosh, exp, factorial, log, oo, pi, sin, sinh, sqrt,
+    Abs,
+    E,
+    Eq,
+    I,
+    Max,
+    Min,
+    Rational,
+    conjugate,
+    cos,
+    cosh,
+    exp,
+    factorial,
+    log,
+    oo,
+    pi,
+    sin,
+    sinh,
+    sqrt,
 )  # fmt: skip
 
 from kexue.claims import Witnesses
 from kexue.findings import Budget
 from kexue.statements import (
-    All, Any, Counts, Derivation, Enclosure, Exists, ForAll, ForEach, Gram, Identity, Induction, Integral, Limit,
-    OperatorIdentity, Words, letters,
+    All,
+    Any,
+    Counts,
+    Derivation,
+    Enclosure,
+    Exists,
+    ForAll,
+    ForEach,
+    Gram,
+    Identity,
+    Induction,
+    Integral,
+    Limit,
+    OperatorIdentity,
+    Words,
+    letters,
 )  # fmt: skip
 from kexue.worker import check
 

@@ -8,8 +8,9 @@ import select
 import signal
 import time
 import warnings
+from collections.abc import Callable
 from dataclasses import dataclass, field
-from typing import Any
+from typing import Any, NoReturn
 
 import cvc5
 import z3
@@ -128,35 +129,90 @@ def run_cvc5(text: str, *, seconds: float) -> Answer:
     return Answer("unknown", f"cvc5: {said}", seconds=elapsed, parsed=word != "parse")
 
 
-def in_child(work: Any, argument: str, seconds: float) -> tuple[str, str]:
-    """Runs `work(argument) -> str` in a forked child that is killed after `seconds`: ("done", result) or (why, "")."""
-    read, write = os.pipe()
-    with warnings.catch_warnings():
-        warnings.simplefilter("ignore", DeprecationWarning)  # fork beside z3's timer thread: the child never calls z3
-        child = os.fork()
-    if child == 0:
-        status = 1
+def in_child(work: Callable[[str], str], argument: str, seconds: float) -> tuple[str, str]:
+    """`work(argument)` in a forked child that is killed after `seconds`: ("done", result) or (why, "").
+
+    The child stays for the next argument, since a fork costs more than most questions; if it hangs or dies, another one
+    takes its place.
+    """
+    global _child
+    if _child is None or _child.work is not work or _child.owner != os.getpid():
+        if _child is not None and _child.owner == os.getpid():
+            _child.kill()
+        _child = _Child(work)
+    status, said = _child.ask(argument, seconds)
+    if status != "done":
+        _child.kill()
+        _child = None
+    return status, said
+
+
+class _Child:
+    def __init__(self, work: Callable[[str], str]) -> None:
+        self.work, self.owner = work, os.getpid()
+        theirs, self.questions = os.pipe()
+        self.answers, back = os.pipe()
+        with warnings.catch_warnings():
+            warnings.simplefilter("ignore", DeprecationWarning)  # fork beside z3's timer thread: the child calls no z3
+            self.process = os.fork()
+        if self.process == 0:
+            os.close(self.questions)
+            os.close(self.answers)
+            _answer_questions(work, theirs, back)
+        os.close(theirs)
+        os.close(back)
+
+    def ask(self, argument: str, seconds: float) -> tuple[str, str]:
+        data = argument.encode()
         try:
-            os.close(read)
-            faulthandler.disable()
-            silence = os.open(os.devnull, os.O_WRONLY)
-            os.dup2(silence, 1)
-            os.dup2(silence, 2)
-            os.write(write, work(argument).encode()[:4000])
-            status = 0
-        except BaseException as problem:
-            os.write(write, f"unknown {type(problem).__name__}: {problem}".encode()[:4000])
-            status = 0
-        finally:
-            os._exit(status)
-    os.close(write)
+            _write(self.questions, len(data).to_bytes(8, "little") + data)
+        except OSError:
+            return "crashed", ""
+        ready, _, _ = select.select([self.answers], [], [], seconds)
+        if not ready:
+            return f"did not answer in {seconds:g} s", ""
+        said = os.read(self.answers, 4096).decode(errors="replace")
+        return ("done", said) if said else ("crashed", "")
+
+    def kill(self) -> None:
+        os.close(self.questions)
+        os.close(self.answers)
+        os.kill(self.process, signal.SIGKILL)
+        os.waitpid(self.process, 0)
+
+
+_child: _Child | None = None
+
+
+def _answer_questions(work: Callable[[str], str], questions: int, answers: int) -> NoReturn:
+    """The child: one answer of at most 4000 bytes for each question, until the parent closes its end."""
     try:
-        ready, _, _ = select.select([read], [], [], seconds)
-        said = os.read(read, 4096).decode(errors="replace") if ready else ""
+        faulthandler.disable()
+        silence = os.open(os.devnull, os.O_WRONLY)
+        os.dup2(silence, 1)
+        os.dup2(silence, 2)
+        while header := _read(questions, 8):
+            argument = _read(questions, int.from_bytes(header, "little")).decode()
+            try:
+                said = work(argument)
+            except BaseException as problem:
+                said = f"unknown {type(problem).__name__}: {problem}"
+            os.write(answers, said.encode()[:4000] or b"unknown")
     finally:
-        os.close(read)
-        os.kill(child, signal.SIGKILL)
-        os.waitpid(child, 0)
-    if not ready:
-        return f"did not answer in {seconds:g} s", ""
-    return ("done", said) if said else ("crashed", "")
+        os._exit(0)
+
+
+def _read(descriptor: int, size: int) -> bytes:
+    """Exactly `size` bytes; nothing when the other end is closed."""
+    data = b""
+    while len(data) < size:
+        piece = os.read(descriptor, size - len(data))
+        if not piece:
+            return b""
+        data += piece
+    return data
+
+
+def _write(descriptor: int, data: bytes) -> None:
+    while data:
+        data = data[os.write(descriptor, data) :]
