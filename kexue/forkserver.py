@@ -11,7 +11,6 @@ import contextlib
 import ctypes
 import faulthandler
 import gc
-import importlib
 import json
 import os
 import resource
@@ -23,7 +22,7 @@ import subprocess
 import sys
 import tempfile
 import traceback
-from collections.abc import Iterator, Sequence
+from collections.abc import Iterator
 from pathlib import Path
 from typing import Any
 
@@ -37,22 +36,19 @@ class ServerDied(RuntimeError):
 
 
 class ForkServer:
-    """The parent's handle. Jobs have numbers; `events` tells which of them ended, and how.
+    """The parent's handle. Jobs have numbers; `events` tells which of them ended, and how."""
 
-    `preload` names modules that the server imports besides the engines, since many jobs need them.
-    """
-
-    def __init__(self, preload: Sequence[str] = ()) -> None:
+    def __init__(self) -> None:
         self.owner = os.getpid()
         self.folder = Path(tempfile.mkdtemp(prefix="kexue-"))
         self._socket, theirs = socket.socketpair()
-        start = "import sys; sys.path[:] = {!r}; from kexue.forkserver import serve; serve({}, {!r}, {!r})"
+        start = "import sys; sys.path[:] = {!r}; from kexue.forkserver import serve; serve({}, {!r})"
         environment = os.environ | {"PYTHONHASHSEED": "0"}  # SymPy's order of terms follows it
         for name in ("OMP_NUM_THREADS", "OPENBLAS_NUM_THREADS", "MKL_NUM_THREADS"):
             environment.setdefault(name, "1")  # there are as many workers as cores
         with open(self.folder / "server", "wb") as log:
             self._process = subprocess.Popen(
-                [sys.executable, "-c", start.format(sys.path, theirs.fileno(), str(self.folder), tuple(preload))],
+                [sys.executable, "-c", start.format(sys.path, theirs.fileno(), str(self.folder))],
                 stdin=subprocess.DEVNULL, stdout=log, stderr=log, pass_fds=[theirs.fileno()], env=environment,
                 start_new_session=True,  # Ctrl-C reaches the parent only, which decides what dies
             )  # fmt: skip
@@ -123,13 +119,13 @@ def _read_and_remove(path: Path, last: int | None = None) -> bytes:
     return data
 
 
-def serve(descriptor: int, folder: str, preload: Sequence[str]) -> None:
+def serve(descriptor: int, folder: str) -> None:
     """The server: forks a child for each job it is told, until the parent's end of the socket closes."""
     channel = socket.socket(fileno=descriptor)
     with contextlib.suppress(OSError, AttributeError):
         ctypes.CDLL(None).prctl(SET_CHILD_SUBREAPER, 1, 0, 0, 0)
-    for module in ("kexue.preload", *preload):
-        importlib.import_module(module)
+    import kexue.preload  # noqa: F401
+
     gc.collect()
     gc.freeze()
     woken, wake = os.pipe()

@@ -211,7 +211,7 @@ class _Run:
             if self.server is None:
                 self.server = _waiting_server(self.prints.engine)
                 self.server_ready = self.server is not None
-                self.server = self.server or ForkServer(self._preload())
+                self.server = self.server or ForkServer()
             while self.queue and not self.suspects and len(self.running) < self.places:
                 self._start(self.server, self.queue.popleft())
             if self.suspects and not self.running:
@@ -222,11 +222,6 @@ class _Run:
             self._kill_late(self.server)
         except ServerDied as death:
             self._bury(str(death))
-
-    def _preload(self) -> tuple[str, ...]:
-        """What the simulations need takes longer to import than most claims to check."""
-        simulated = any(claim.ref.room == "numerics" for claim in self.claims)
-        return ("kexue.sampling", "kexue.sampling.philox", "kexue.statements.estimate") if simulated else ()
 
     def _start(self, server: ForkServer, job: _Job) -> None:
         ref = job.claim.ref

@@ -37,12 +37,12 @@ def test_pytest_collects_the_example(paper: Path) -> None:
 
 
 def test_the_table_counts_the_claims_of_the_code() -> None:
-    rows = re.findall(r"^ ([a-z_]+) +([\d ]+?) +(\d+)/(\d+) +[\d.]+ s *$", README, re.M)
+    rows = re.findall(r"^ ([a-z_]+) +([\d· ]+?) +(\d+)/(\d+) +[\d.]+ s *$", README, re.M)
     assert rows, "the README shows no table of make verify"
-    present = [ref.slug for ref in discovery.all_claims()]
+    present = [claim.partition("/")[0] for claim in {ref.id for ref in discovery.all_claims()}]
     for slug, counts, killed, total in rows:
         if slug != "total":
-            assert sum(map(int, counts.split())) == present.count(slug), slug
+            assert sum(int(c) for c in counts.split() if c != "·") == present.count(slug), slug
         assert killed == total
 
 

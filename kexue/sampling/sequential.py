@@ -7,12 +7,13 @@ martingale E that starts at 1.
 from __future__ import annotations
 
 import math
+from collections.abc import Callable
 from dataclasses import dataclass, field
 from functools import cached_property
 from typing import Any
 
 import numpy as np
-from scipy import special, stats
+from scipy import special  # not scipy.stats, which takes half a second to import
 
 from kexue.sampling.statistics import Moments
 
@@ -248,8 +249,8 @@ def clopper_pearson(successes: int, n: int, alpha: float) -> tuple[float, float]
     if n < 1 or not 0 <= successes <= n:
         raise ValueError(f"successes must be in [0, n] and n ≥ 1, got {successes} of {n}")
     _probability("alpha", alpha)
-    low = 0.0 if successes == 0 else float(stats.beta.ppf(alpha / 2, successes, n - successes + 1))
-    high = 1.0 if successes == n else float(stats.beta.ppf(1 - alpha / 2, successes + 1, n - successes))
+    low = 0.0 if successes == 0 else float(special.betaincinv(successes, n - successes + 1, alpha / 2))
+    high = 1.0 if successes == n else float(special.betaincinv(successes + 1, n - successes, 1 - alpha / 2))
     return low, high
 
 
@@ -267,11 +268,11 @@ def required_n(p: float, delta: float, alpha: float = ALPHA, beta: float = BETA)
         raise ValueError(f"delta must be positive with p(1 + delta) < 1, got delta = {delta}, p = {p}")
 
     def powerful(n: int) -> bool:
-        low, high = stats.binom.ppf(alpha / 2, n, p) - 1, stats.binom.isf(alpha / 2, n, p) + 1
-        if stats.binom.cdf(low, n, p) > alpha / 2:
-            low -= 1
-        misses_up = stats.binom.cdf(high - 1, n, p * (1 + delta))
-        misses_down = stats.binom.sf(low, n, p * (1 - delta))
+        """The test rejects p below `low` and above `high` successes, the largest such sets of size ≤ α/2 each."""
+        low = _least(lambda k: special.bdtr(k, n, p) > alpha / 2, n)
+        high = _least(lambda k: special.bdtrc(k, n, p) <= alpha / 2, n)
+        misses_up = special.bdtr(high, n, p * (1 + delta))
+        misses_down = special.bdtrc(low - 1, n, p * (1 - delta)) if low else 1.0
         return bool(max(misses_up, misses_down) <= beta)
 
     low, high = 1, 2
@@ -281,3 +282,12 @@ def required_n(p: float, delta: float, alpha: float = ALPHA, beta: float = BETA)
         middle = (low + high) // 2
         low, high = (low, middle) if powerful(middle) else (middle, high)
     return high
+
+
+def _least(holds: Callable[[int], bool], n: int) -> int:
+    """The least k in [0, n] at which a monotone condition holds; n if it never does."""
+    low, high = 0, n
+    while low < high:
+        middle = (low + high) // 2
+        low, high = (low, middle) if holds(middle) else (middle + 1, high)
+    return low
