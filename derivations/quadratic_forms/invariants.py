@@ -123,7 +123,8 @@ def generating_function(sign=-1, last=1):
         return (f[m - 1] if m else 0, f[m]), (0, sign * constant * d[m])
 
     # det(A + εI) = ε^m(π + ερ) and k = p²/ε + κ + ετ with π = ∏'λ and bounded ρ, τ
-    m, product, rho, tau = sp.Symbol("m", integer=True), *sp.symbols("pi rho tau", real=True)
+    m = sp.Symbol("m", integer=True)
+    product, rho, tau = sp.symbols("pi rho tau", real=True)
     whole = -(eps**m) * (product + eps * rho) * (p**2 / eps + kappa + eps * tau)
     low = sign * product * p**2 / eps + sign * product * kappa - rho * p**2
     rest = product * tau + rho * kappa + eps * rho * tau

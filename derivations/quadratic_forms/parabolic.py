@@ -51,13 +51,12 @@ NOT_SINGULAR = [Ne(eps, 0), Ne(eps + 5, 0)]
 
 @claim(mutants=[dict(middle=0, bound=Rational(1, 2))])
 def perturbed_inverse(middle=1, bound=2):
-    r"""$(A + \varepsilon I)^{-1} = P_0/\varepsilon + \sum_{\lambda\ne0} P_\lambda/(\lambda + \varepsilon) =
-    P_0/\varepsilon + A^+ - \varepsilon A^{+2} + O(\varepsilon^2)$.
+    r"""$(A + \varepsilon I)^{-1} = P_0/\varepsilon + A^+ - \varepsilon A^{+2} + O(\varepsilon^2)$ (A symmetric).
 
-    For every n: $(A + \varepsilon I)(P_0/\varepsilon + A^+ - \varepsilon A^{+2}) = I - \varepsilon^2 A^{+2}$ by the
-    Penrose rules. On the eigenvectors of λ ≠ 0 the three terms miss $1/(\lambda + \varepsilon)$ by exactly
-    $\varepsilon^2/(\lambda^2(\lambda + \varepsilon))$, which is at most $2\varepsilon^2/|\lambda|^3$ for $|\varepsilon|
-    \le |\lambda|/2$.
+    Exactly, it is $P_0/\varepsilon + \sum_{\lambda\ne0} P_\lambda/(\lambda + \varepsilon)$. For every n: $(A +
+    \varepsilon I)(P_0/\varepsilon + A^+ - \varepsilon A^{+2}) = I - \varepsilon^2 A^{+2}$ by the Penrose rules. On the
+    eigenvectors of λ ≠ 0 the three terms miss $1/(\lambda + \varepsilon)$ by exactly $\varepsilon^2/(\lambda^2(\lambda
+    + \varepsilon))$, which is at most $2\varepsilon^2/|\lambda|^3$ for $|\varepsilon| \le |\lambda|/2$.
     """
     terms = P_ * (1 / eps) + middle * G_ - eps * G_**2
     rest = eps**2 / (lam**2 * (lam + eps))
@@ -73,11 +72,11 @@ def perturbed_inverse(middle=1, bound=2):
 
 @erratum(printed=dict(middle=0), mutants=[dict(square=0)])
 def perturbed_constant(middle=1, square=1):
-    r"""$k(\varepsilon) = b^\top(A + \varepsilon I)^{-1}b - c = p^2/\varepsilon + \kappa + O(\varepsilon)$; in the
-    article's example $\tfrac{1}{5\varepsilon} + \tfrac{34}{25} - \tfrac{9\varepsilon}{125} + \dots$
+    r"""$k(\varepsilon) = b^\top(A + \varepsilon I)^{-1}b - c = p^2/\varepsilon + \kappa + O(\varepsilon)$.
 
-    For every n: if $(A + \varepsilon I)x = b$, then $b^\top x = p^2/\varepsilon + b^\top A^+ b - \varepsilon b^\top
-    A^{+2} b + \varepsilon^2 b^\top A^{+2} x$ by the Penrose rules. The article drops $A^+$: it prints $k =
+    In the article's example it is $\tfrac{1}{5\varepsilon} + \tfrac{34}{25} - \tfrac{9\varepsilon}{125} + \dots$ For
+    every n: if $(A + \varepsilon I)x = b$, then $b^\top x = p^2/\varepsilon + b^\top A^+ b - \varepsilon b^\top A^{+2}
+    b + \varepsilon^2 b^\top A^{+2} x$ by the Penrose rules. The article drops $A^+$: it prints $k =
     \tfrac{1}{5\varepsilon} + 1$ and $x_0 = (2, 1)/(5\varepsilon)$, where κ = 34/25 and $x_0 = (2, 1)/(5\varepsilon) +
     (3, -6)/(5(5 + \varepsilon))$. The shape of the parabola survives it (`parabolic-limit`), its vertex doesn't.
     """
@@ -95,8 +94,7 @@ def perturbed_constant(middle=1, square=1):
 
 @claim(mutants=[dict(cross=1, bound=Rational(1, 3))])
 def parabolic_limit(cross=2, bound=1):
-    r"""For p > 0, $\sum'\lambda_i X_i^2 + \varepsilon Y^2 = k(\varepsilon)$ tends to $\sum'\lambda_i X_i^2 \pm 2pY =
-    0$.
+    r"""For p > 0, $\sum'\lambda_iX_i^2 + \varepsilon Y^2 = k(\varepsilon)$ tends to $\sum'\lambda_iX_i^2 \pm 2pY = 0$.
 
     With $Y = Y' + s$, $s = \sqrt{k/\varepsilon}$: $\varepsilon Y^2 - k = \varepsilon Y'^2 + 2\varepsilon s Y'$, where
     $(\varepsilon s)^2 = \varepsilon k = p^2 + \kappa\varepsilon + O(\varepsilon^2)$, so $|\varepsilon s| \to p$ with an
@@ -113,16 +111,15 @@ def parabolic_limit(cross=2, bound=1):
     )
 
 
-@claim(mutants=[dict(half=1), dict(half=Rational(25, 68))])
-def exact_vertex(half=Rational(1, 2)):
-    r"""Without limits: $v = -A^+b + tn$ with $n = P_0 b/p$, $t = \kappa/(2p)$ gives $q(v + u) = u^\top A u + 2p\,n^\top
-    u$ exactly.
+@claim(mutants=[dict(half=1), dict(half=Rational(25, 68)), dict(back=-1)])
+def exact_vertex(half=Rational(1, 2), back=1):
+    r"""Without limits: $v = -A^+b + \tfrac{\kappa}{2p}n$, $n = P_0 b/p$, gives $q(v + u) = u^\top A u + 2p\,n^\top u$.
 
     For every n, by the Penrose rules; equivalently $Av + b = pn$ and $q(v) = 0$. In the article's example $v = (31/25,
     23/25)$, $p = 1/\sqrt5$, κ = 34/25, and the canonical form is $5X^2 + (2/\sqrt5)Y$. The article's truncated constant
     1 in place of κ would give another t.
     """
-    v = -G_ * b_ + half * kappa / p**2 * P_ * b_
+    v = -back * G_ * b_ + half * kappa / p**2 * P_ * b_
     rules = [
         *PENROSE, (b_.T * P_ * b_, p**2), (b_.T * G_ * b_, kappa + c), (u_.T * b_, b_.T * u_),
         (u_.T * P_ * b_, b_.T * P_ * u_),
@@ -139,6 +136,7 @@ def exact_vertex(half=Rational(1, 2)):
     return Witnesses(
         (
             Words(q(v + u_), u_.T * A_ * u_ + 2 * b_.T * P_ * u_, rules, model=model, given=given),
+            Words(A_ * v + b_, P_ * b_, rules, model=model, given=given),
             Words(q(v), 0, rules, model=model, given=given),
             Identity(quadric(A, b, const, x * m + y * n + vertex), 5 * x**2 + 2 / sqrt(5) * y),
         ),
@@ -163,13 +161,13 @@ def _parabolic_and_flat() -> Iterator[Any]:
 
 @claim(mutants=[dict(half=1)])
 def vertex_limit(half=Rational(1, 2)):
-    r"""The vertex $-(A + \varepsilon I)^{-1}b + n\sqrt{k(\varepsilon)/\varepsilon}$ tends to the vertex of
-    `exact-vertex`.
+    r"""The vertex $-(A + \varepsilon I)^{-1}b + n\sqrt{k(\varepsilon)/\varepsilon}$ tends to the vertex.
 
-    In it $-P_0b/\varepsilon = -(p/\varepsilon)n$ cancels, and $\sqrt{k/\varepsilon} - p/\varepsilon \to \kappa/(2p)$
-    for every κ and p > 0. In the article's example the limit is (31/25, 23/25). The Laurent series of `canonical_limit`
-    and the pseudo-inverse give the same p², κ and v for all singular conics with coefficients in {−1, 0, 1} and those
-    of every 61st such quadric (if p = 0, v is the limit of the centre).
+    The vertex is that of `exact-vertex`. In it $-P_0b/\varepsilon = -(p/\varepsilon)n$ cancels, and
+    $\sqrt{k/\varepsilon} - p/\varepsilon \to \kappa/(2p)$ for every κ and p > 0. In the article's example the limit is
+    (31/25, 23/25). The Laurent series of `canonical_limit` and the pseudo-inverse give the same p², κ and v for all
+    singular conics with coefficients in {−1, 0, 1} and those of every 61st such quadric (if p = 0, v is the limit of
+    the centre).
     """
     centre, n = example_centre(), Matrix([2, 1]) / sqrt(5)
     tip = [centre[i] + n[i] * sqrt(example_constant() / eps) for i in (0, 1)]
@@ -196,8 +194,7 @@ def vertex_limit(half=Rational(1, 2)):
 
 @claim(mutants=[dict(middle=0)])
 def degenerate_limit(middle=1):
-    r"""For p = 0, that is b in the range of A, $k(\varepsilon) \to \kappa$, and $\sum'\lambda_i X_i^2 = \kappa$ is
-    left.
+    r"""For p = 0, that is b in the range of A, $k(\varepsilon) \to \kappa$: $\sum'\lambda_iX_i^2 = \kappa$ is left.
 
     For every n: if $(A + \varepsilon I)x = b$ and $P_0 x = 0$, then $b^\top x = b^\top A^+ b - \varepsilon b^\top
     A^{+2} b + \varepsilon^2 b^\top A^{+2}x$. Keeping the leading terms $P_0/\varepsilon$ alone is wrong here: for $x^2
@@ -231,14 +228,14 @@ def _position_sets() -> Iterator[tuple[Any, tuple[int, ...]]]:
 def single_diagonal_epsilon(
     kept=lambda i, places: i not in places, minor=lambda m, i: m.minor(i, i), limit=Rational(1, 5), position=1
 ):
-    r"""ε at the i-th diagonal place alone makes a singular A invertible iff the minor $A_{(ii)} \ne 0$; with m = dim
-    ker A places, iff the principal minor of the others isn't 0.
+    r"""ε at the i-th diagonal place alone makes a singular A invertible iff the minor $A_{(ii)}$ isn't 0.
 
-    $\det(A + \varepsilon e_ie_i^\top) = \det A + \varepsilon A_{(ii)}$, generic n = 2, 3, and for rank 2 in three
-    dimensions, $A = \lambda aa^\top + \mu bb^\top$, $A_{(ii)} = \lambda\mu(a \times b)_i^2$: the null vector must have
-    a component there. The minor rule is compared for all singular 3×3 matrices with entries in {−1, 0, 1} and all
-    choices of places. diag(1, 0) with ε at place 1 stays singular; εI always works. In the article's example both
-    places give the same limit, $k\mu \to p^2 = 1/5$ for the small eigenvalue μ.
+    With m = dim ker A places: iff the principal minor of the others isn't 0. $\det(A + \varepsilon e_ie_i^\top) = \det
+    A + \varepsilon A_{(ii)}$, generic n = 2, 3, and for rank 2 in three dimensions, $A = \lambda aa^\top + \mu
+    bb^\top$, $A_{(ii)} = \lambda\mu(a \times b)_i^2$: the null vector must have a component there. The minor rule is
+    compared for all singular 3×3 matrices with entries in {−1, 0, 1} and all choices of m places. diag(1, 0) with ε at
+    place 1 stays singular; εI always works. In the article's example both places give the same limit, $k\mu \to p^2 =
+    1/5$ for the small eigenvalue μ.
     """
     generic = []
     for n in (2, 3):

@@ -227,7 +227,7 @@ def reduce_quadric(A: Any, b: Any, c: Any) -> QuadricReduction:
     _, projector = pseudo_inverse(m)
     along = [_dot(row, u) for row in projector]
     pairs = [(value, column) for value, column in _eigenpairs(m) if value != 0]
-    pairs.sort(key=cmp_to_key(lambda s, t: constant_sign(t[0] - s[0])))
+    pairs.sort(key=cmp_to_key(_larger_first))
     kernel = _orthogonal([along, *projector])
     columns = [column for _, column in pairs] + [_unit([_sympy(x) for x in y]) for y in kernel]
     if constant_sign(sp.Matrix(columns).det(method="berkowitz")) != 1:  # it is 1 or -1
@@ -307,6 +307,13 @@ def _eigenpairs(A: Matrix) -> list[tuple[sp.Expr, list[sp.Expr]]]:
                 length = sp.sqrt(_at(square, value))
                 found.append((value, [x / length for x in column]))
     return found
+
+
+def _larger_first(s: tuple[sp.Expr, list[sp.Expr]], t: tuple[sp.Expr, list[sp.Expr]]) -> int:
+    sign = constant_sign(t[0] - s[0])
+    if sign is None:  # different algebraic numbers that agree in 180 digits
+        raise ArithmeticError(f"can't order the eigenvalues {s[0]} and {t[0]}")
+    return sign
 
 
 def _zeros(g: fmpz_poly) -> list[sp.Expr]:
