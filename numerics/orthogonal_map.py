@@ -66,7 +66,7 @@ def error_law(exponent=2, branch=stable):
         law = 10.0 ** (exponent * k)
         return (5e-16 * law <= printed <= 5e-14 * law, first < 1e-14, branched < 1e-14), (True, True, True)
 
-    return ForEach(range(2, 8), both, over="δ = 10⁻², …, 10⁻⁷")
+    return ForEach(range(2, 8), both, over="δ = 10⁻², …, 10⁻⁷", observed=True)
 
 
 @claim(mutants=[dict(bound=1e-17)])
@@ -86,7 +86,7 @@ def stable_branch(bound=1e-14):
         return (orthogonality_error(t) < bound, float(np.linalg.norm(t @ a - b)) < bound), (True, True)
 
     cases = [(d, angle, opposite) for d in (2, 3, 64) for angle in angles for opposite in (True, False)]
-    return ForEach(cases, both, over="42 pairs (a, b)")
+    return ForEach(cases, both, over="42 pairs (a, b)", observed=True)
 
 
 @claim(mutants=[dict(eps=1e-12)])
@@ -104,7 +104,7 @@ def normalize_eps_trap(eps=1e-6):
         t = np.eye(3) + 2 * np.outer(b, a) - 2 * np.outer(n, n)
         return bool(np.abs(t @ t.T - np.eye(3)).max() > 0.1)
 
-    return ForEach(range(20), lambda seed: (defect(seed), True), over="20 random planes of R³")
+    return ForEach(range(20), lambda seed: (defect(seed), True), over="20 random planes of R³", observed=True)
 
 
 @experiment("mean", chunk=5_000, support=(-1.0, 1.0))

@@ -80,7 +80,7 @@ def rounding_changes_the_answer(last=53):
             k <= last,
         )
 
-    return ForEach(range(1, 55), both, over="k = 1..54")
+    return ForEach(range(1, 55), both, over="k = 1..54", observed=True)
 
 
 def figures() -> dict[str, Any]:

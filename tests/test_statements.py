@@ -115,6 +115,7 @@ TRUE = {
         Counts(product, (2, 3, 7), {"mul": lambda m: m, "add": lambda m: m - 1}),
         (Identity(x + x, 2 * x), ForEach([1], lambda m: (m, 1))),
     ],
+    "observed": [ForEach([0.1, 0.3], lambda m: (m + m == 2 * m, True), observed=True)],
     "enclosed": [
         Integral(sqrt(1 - x**2), x, -1, 1, pi / 2),
         Enclosure(x**2 + x + 1 - exp(x), lower=(3 - E) * x**2, box={x: (0, 1)}, touches={0: 2, 1: 1}),

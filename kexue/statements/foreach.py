@@ -26,14 +26,18 @@ class ForEach(base.Statement):
         cases: a finite iterable.
         routes: the function of one case.
         over: the domain in words, such as "n = 1..64".
+        observed: the routes use floating point, so that what is established is a fact about this arithmetic: the
+            verdict is then "observed" instead of "exhausted".
     """
 
     kind = "ForEach"
 
-    def __init__(self, cases: Iterable[Any], routes: Callable[[Any], tuple[Any, Any]], *, over: str = "") -> None:
+    def __init__(
+        self, cases: Iterable[Any], routes: Callable[[Any], tuple[Any, Any]], *, over: str = "", observed: bool = False
+    ) -> None:
         if not callable(routes):
             raise gate.Refused(f"routes must be a function of one case, got {routes!r}")
-        self.cases, self.routes, self.over = cases, routes, over
+        self.cases, self.routes, self.over, self.observed = cases, routes, over, observed
 
     def check(self, budget: Budget) -> Finding:
         count, first = 0, ""
@@ -56,6 +60,8 @@ class ForEach(base.Statement):
         if not count:
             return defective("the domain is empty: no case was checked")
         scope = f"{count} cases" + (f": {self.over}" if self.over else "")
+        if self.observed:
+            return Finding(Verdict.OBSERVED, scope=scope, engines=("floating point",), live=first)
         return Finding(Verdict.EXHAUSTED, scope=scope, engines=("exact",), live=first)
 
     def text(self) -> str:
