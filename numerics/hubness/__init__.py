@@ -322,7 +322,12 @@ def normalised_generator_null(feature="direction", largest=20):
     """
     return (
         Estimate(kept_point(feature=feature, N=30), QUARTERS, Rational(1, 10)),
-        ForEach([512], lambda d: (max(observed_counts("sphere", 2000, d, 5)) <= largest, True), over="d = 512", observed=True),
+        ForEach(
+            [512],
+            lambda d: (max(observed_counts("sphere", 2000, d, 5)) <= largest, True),
+            over="d = 512",
+            observed=True,
+        ),
     )
 
 
