@@ -1152,6 +1152,7 @@ def strip_window3(
     pairs: Counter[tuple[int, int, int]] = Counter()
     for square in dominated_centres():
         m = dominant(square)
+        assert m is not None
         for (e, other), ways in neighbours[square[1], m].items():
             pairs[e, m, other] += ways
     rows = ([2, 0, 1], [2, 1, 0], [2, 2, 2])

@@ -191,7 +191,8 @@ def counts_of(chosen: Sequence[Sequence[int]]) -> list[int]:
 
 def integer_points(size: int, dim: int, seed: int = 1, spread: int = 19) -> list[tuple[int, ...]]:
     """Distinct integer points from a linear congruential sequence."""
-    state, found = seed, []
+    state = seed
+    found: list[tuple[int, ...]] = []
     while len(found) < size:
         row = []
         for _ in range(dim):
@@ -701,14 +702,14 @@ def limit_law(correlation=one_factor_correlation, spread=4, swap=None, flat=1):
     ]
     back = swap if swap is not None else sqrt(rho)
     slope = phi_density((q - sqrt(rho) * s) / sqrt(1 - rho)) / sqrt(1 - rho)
-    exponents = [u**2 + (v - w * u) ** 2 / (1 - rho) for u, v, w in ((s, q, sqrt(rho)), (q, s, back))]
+    given_s, given_q = (u**2 + (v - w * u) ** 2 / (1 - rho) for u, v, w in ((s, q, sqrt(rho)), (q, s, back)))
     joint = exp(-(x**2 - 2 * rho * x * y + y**2) / (2 * (1 - rho**2))) / (2 * pi * sqrt(1 - rho**2))
     share = (kappa - 1) * d * sigma**4 / ((kappa - 1) * d * sigma**4 + spread * d * sigma**4)
     return (
         Identity(share, (kappa - 1) / (kappa + 3), [kappa >= 1, d > 0, sigma > 0]),
         ForEach(law, lambda case: (correlation(case[0]), case[1]), over="normal, uniform, Laplace, sign coordinates"),
         Identity(sp.diff(HIT, q), flat * slope, CORRELATED),
-        Identity(*exponents, CORRELATED),
+        Identity(given_s, given_q, CORRELATED),
         Identity(sp.diff(joint, rho), flat * sp.diff(joint, x, y), CORRELATED),
         Integral(
             1 / (2 * pi * sqrt(1 - t**2)), t, 0, rho, flat * sp.asin(rho) / (2 * pi),

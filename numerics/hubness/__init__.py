@@ -537,7 +537,7 @@ def figures() -> dict[str, Any]:
     radii = np.linalg.norm(sample("normal", N, d), axis=1) / math.sqrt(d)
     good = np.array(observed_counts("normal", N, d, k)) >= 30
     psi = math.sqrt(float((radii[good] ** 2).mean() / (radii**2).mean()))
-    bins = np.linspace(0.55, 1.35, 65)
+    bins = np.linspace(0.55, 1.35, 65).tolist()
     for values, label in (
         (radii, "all latents"), (radii[good], f"kept by N₅ ≥ 30 ({100 * good.mean():.1f} %)"),
         (psi * radii, f"truncation z → {psi:.2f} z"),
