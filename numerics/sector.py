@@ -25,6 +25,136 @@ def exact(value: Fraction) -> sp.Rational:
     return Rational(value.numerator, value.denominator)
 
 
+# Functions for everybody
+
+
+class MaxSpacing:
+    """The largest of the n gaps that n uniform points leave on a circle of length 1, with SciPy's verbs.
+
+    The alternating sum of the exact law cancels badly in float64 where n·x is small; there it is summed in exact
+    rationals, so that every value is right to rounding.
+
+    Raises:
+        ValueError: n is no integer ≥ 2.
+    """
+
+    def __init__(self, n: int) -> None:
+        if not isinstance(n, int) or isinstance(n, bool) or n < 2:
+            raise ValueError(f"n must be an integer ≥ 2, got {n!r}")
+        self.n = n
+
+    def sf(self, x: Any) -> np.ndarray:
+        """P(M > x), float64 of x's shape; the probability of a sector of 1 − x turns."""
+        x = np.asarray(x, dtype=np.float64)
+        if np.isnan(x).any():
+            raise ValueError("x must not be NaN")
+        return np.vectorize(self._survival, otypes=[np.float64])(x)
+
+    def cdf(self, x: Any) -> np.ndarray:
+        """P(M ≤ x): 0 up to 1/n, 1 from 1 on."""
+        return 1 - self.sf(x)
+
+    def _survival(self, x: float) -> float:
+        if x * self.n <= 1:
+            return 1.0
+        if x >= 1:
+            return 0.0
+        if 2 * x >= 1:
+            return float(np.exp(np.log(self.n) + (self.n - 1) * np.log1p(-x)))
+        return float(sector_probability(self.n, 1 - Fraction(x)))
+
+    def ppf(self, q: Any) -> np.ndarray:
+        """The quantile function, by bisection to float64's resolution.
+
+        Raises:
+            ValueError: q is outside [0, 1].
+        """
+        q = np.asarray(q, dtype=np.float64)
+        if not ((q >= 0) & (q <= 1)).all():
+            raise ValueError(f"q must be in [0, 1], got {q}")
+        low, high = np.full(q.shape, 1 / self.n), np.ones(q.shape)
+        for _ in range(60):
+            middle = (low + high) / 2
+            below = self.cdf(middle) < q
+            low, high = np.where(below, middle, low), np.where(below, high, middle)
+        return (low + high) / 2
+
+    def rvs(self, size: int, generator: np.random.Generator) -> np.ndarray:
+        """Samples [size], as normalised exponentials: no sorting.
+
+        Raises:
+            ValueError: size < 1.
+        """
+        if size < 1:
+            raise ValueError(f"size must be ≥ 1, got {size}")
+        e = generator.standard_exponential((size, self.n))
+        return e.max(axis=1) / e.sum(axis=1)
+
+    def mean(self) -> float:
+        """H_n/n."""
+        return float(harmonic(self.n) / self.n)
+
+    def var(self) -> float:
+        """(H_n² + H_n^(2))/(n(n+1)) − H_n²/n²."""
+        n, h = self.n, harmonic(self.n)
+        return float((h**2 + harmonic(n, 2)) / (n * (n + 1)) - h**2 / n**2)
+
+
+def smallest_sector(points: Any) -> tuple[np.ndarray, np.ndarray]:
+    """The smallest sector with its apex at 0 that contains all points.
+
+    Args:
+        points: [..., n, 2], finite, none of them at 0 (which lies in every sector).
+
+    Returns:
+        angle [...] in radians, and start [...] in [0, 2π): the sector reaches from start counter-clockwise by angle.
+
+    Raises:
+        ValueError: a wrong shape, NaN or infinity, or a point at 0.
+    """
+    found = _checked_points(points)
+    if found.shape[-1] != 2:
+        raise ValueError(f"points must have the shape [..., n, 2], got {found.shape}")
+    angles = np.sort(np.arctan2(found[..., 1], found[..., 0]) % (2 * np.pi), axis=-1)
+    gaps = np.diff(angles, axis=-1, append=angles[..., :1] + 2 * np.pi)
+    longest = gaps.argmax(axis=-1)
+    after = np.take_along_axis(angles, ((longest + 1) % angles.shape[-1])[..., None], axis=-1)[..., 0]
+    return 2 * np.pi - gaps.max(axis=-1), after
+
+
+def in_common_halfspace(points: Any) -> np.ndarray:
+    """Whether some open half-space through 0 contains all points [..., n, d]; Booleans [...].
+
+    By Gordan's theorem it does iff no convex combination of the points is 0, which linear programming decides.
+
+    Raises:
+        ValueError: a wrong shape, NaN or infinity, or a point at 0.
+    """
+    from scipy.optimize import linprog
+
+    found = _checked_points(points)
+    n, d = found.shape[-2:]
+    flat = found.reshape(-1, n, d)
+    scaled = flat / np.linalg.norm(flat, axis=-1, keepdims=True)
+    answers = []
+    for block in scaled:
+        equations = np.vstack([block.T, np.ones(n)])
+        feasible = linprog(np.zeros(n), A_eq=equations, b_eq=np.r_[np.zeros(d), 1.0], bounds=(0, None)).status == 0
+        answers.append(not feasible)
+    return np.array(answers, dtype=bool).reshape(found.shape[:-2])
+
+
+def _checked_points(points: Any) -> np.ndarray:
+    found = np.asarray(points, dtype=np.float64)
+    if found.ndim < 2 or 0 in found.shape[-2:]:
+        raise ValueError(f"points must have the shape [..., n, d] with n, d ≥ 1, got {found.shape}")
+    if not np.isfinite(found).all():
+        raise ValueError("points must be finite")
+    if (found == 0).all(axis=-1).any():
+        raise ValueError("a point at 0 has no direction: it lies in every sector and in no open half-space")
+    return found
+
+
 # Kernels
 
 
