@@ -173,6 +173,7 @@ def test_interrupt_prints_what_is_done(paper: Path, signals: int) -> None:
     process = subprocess.Popen(
         command, stdout=subprocess.PIPE, stderr=subprocess.PIPE, text=True, process_group=0,
         env=os.environ | {"KEXUE_CACHE": "cache"},
+        preexec_fn=lambda: signal.signal(signal.SIGINT, signal.SIG_DFL),  # a shell's background jobs ignore it
     )  # fmt: skip
     deadline = time.monotonic() + 20
     while len(list(Path("cache").glob("results/[0-9a-f]*.json"))) < 5 and time.monotonic() < deadline:
