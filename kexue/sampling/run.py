@@ -15,6 +15,7 @@ from collections.abc import Callable, Iterator, Sequence
 from concurrent.futures import BrokenExecutor, Executor, Future
 from dataclasses import dataclass
 from pathlib import Path
+from statistics import NormalDist
 from typing import Any
 
 from kexue.sampling.experiment import Experiment
@@ -26,7 +27,6 @@ from kexue.sampling.sequential import (
     DirichletMultinomial,
     EmpiricalBernstein,
     LikelihoodRatio,
-    required_n,
 )  # fmt: skip
 from kexue.sampling.statistics import Moments
 
@@ -129,14 +129,14 @@ def map_chunks(
     restarts, following = 0, first
     try:
         while True:
-            while len(pending) < ahead and (last is None or following < last):
-                end = following + per_task if last is None else min(following + per_task, last)
-                pending.append((following, end, pool.submit(evaluate_range, ref, seed, following, end)))
-                following = end
-            if not pending:
-                return
-            start, end, future = pending[0]
             try:
+                while len(pending) < ahead and (last is None or following < last):
+                    end = following + per_task if last is None else min(following + per_task, last)
+                    pending.append((following, end, pool.submit(evaluate_range, ref, seed, following, end)))
+                    following = end
+                if not pending:
+                    return
+                start, end, future = pending[0]
                 found = future.result()
             except BrokenExecutor:
                 restarts += 1
@@ -144,7 +144,7 @@ def map_chunks(
                     raise
                 pool.shutdown(wait=False, cancel_futures=True)
                 pool = make()
-                following = start
+                following = pending[0][0] if pending else following
                 pending.clear()
                 continue
             pending.popleft()
@@ -314,12 +314,14 @@ def run(
 
 
 def _limit(experiment: Experiment, expected: Any, delta: float, alpha: float, beta: float) -> int:
-    if experiment.kind == "proportion":
-        return 8 * required_n(float(expected), delta, alpha, beta)
-    if experiment.kind == "law":
-        return 8 * required_n(min(float(p) for p in expected), delta, alpha, beta / len(expected))
-    low, high = experiment.support
-    return int(64 * math.log(2 / alpha) * ((high - low) / (delta * abs(float(expected)))) ** 2)
+    """Eight times what a fixed-size test needs, in the normal approximation."""
+    if experiment.kind == "mean":
+        low, high = experiment.support
+        return int(64 * math.log(2 / alpha) * ((high - low) / (delta * abs(float(expected)))) ** 2)
+    p = min(map(float, expected)) if experiment.kind == "law" else float(expected)
+    classes = len(expected) if experiment.kind == "law" else 1
+    quantiles = NormalDist().inv_cdf(1 - alpha / 2) + NormalDist().inv_cdf(1 - beta / classes)
+    return math.ceil(8 * quantiles**2 * (1 - p) / (p * delta**2))
 
 
 def first_chunks(experiment: Experiment, count: int, seed: int = 0) -> Sequence[Any]:

@@ -13,7 +13,6 @@ from functools import cached_property
 from typing import Any
 
 import numpy as np
-from scipy import special  # not scipy.stats, which takes half a second to import
 
 from kexue.sampling.statistics import Moments
 
@@ -88,14 +87,23 @@ class LikelihoodRatio:
         weight = max(2.0, (1 - self.p) / (self.p * 1e-4))
         a, b = weight * self.p, weight * (1 - self.p)
         k, rest = self.successes, self.n - self.successes
-        mixture = special.betaln(a + k, b + rest) - special.betaln(a, b)
+        mixture = _log_beta(a + k, b + rest) - _log_beta(a, b)
         bound = math.log(1 / alpha)
 
         def excess(q: float) -> float:
-            return mixture - special.xlogy(k, q) - special.xlog1py(rest, -q) - bound
+            return mixture - _x_log_y(k, q) - _x_log_y(rest, 1 - q) - bound
 
         centre = k / self.n
         return _crossing(excess, 0.0, centre), _crossing(excess, 1.0, centre)
+
+
+def _log_beta(a: float, b: float) -> float:
+    return math.lgamma(a) + math.lgamma(b) - math.lgamma(a + b)
+
+
+def _x_log_y(x: float, y: float) -> float:
+    """x·ln y, with 0·ln 0 = 0."""
+    return 0.0 if x == 0 else x * math.log(y) if y > 0 else -math.inf
 
 
 def _crossing(excess: Any, outer: float, inner: float) -> float:
@@ -204,8 +212,8 @@ class DirichletMultinomial:
         self.largest = 0.0
 
     @cached_property
-    def _prior(self) -> np.ndarray:
-        return self.strength * np.asarray(self.p)
+    def _prior(self) -> tuple[float, ...]:
+        return tuple(self.strength * p for p in self.p)
 
     def update(self, counts: tuple[int, ...]) -> str:
         if len(counts) != len(self.p):
@@ -219,10 +227,11 @@ class DirichletMultinomial:
 
     @property
     def log_e(self) -> float:
-        n, a = int(self.counts.sum()), self._prior
-        marginal = special.gammaln(a.sum()) - special.gammaln(a.sum() + n)
-        marginal += float((special.gammaln(a + self.counts) - special.gammaln(a)).sum())
-        return float(marginal) - float(special.xlogy(self.counts, np.asarray(self.p)).sum())
+        n, total = int(self.counts.sum()), math.fsum(self._prior)
+        terms = [math.lgamma(total) - math.lgamma(total + n)]
+        for a, k, p in zip(self._prior, self.counts.tolist(), self.p, strict=True):
+            terms.append(math.lgamma(a + k) - math.lgamma(a) - _x_log_y(k, p))
+        return math.fsum(terms)
 
     @property
     def verdict(self) -> str:
@@ -246,6 +255,8 @@ def clopper_pearson(successes: int, n: int, alpha: float) -> tuple[float, float]
     Raises:
         ValueError: n < 1, successes not in [0, n], or alpha not in (0, 1).
     """
+    from scipy import special
+
     if n < 1 or not 0 <= successes <= n:
         raise ValueError(f"successes must be in [0, n] and n ≥ 1, got {successes} of {n}")
     _probability("alpha", alpha)
@@ -261,6 +272,8 @@ def required_n(p: float, delta: float, alpha: float = ALPHA, beta: float = BETA)
     Raises:
         ValueError: p, alpha or beta not in (0, 1), delta ≤ 0, or p(1 + delta) ≥ 1.
     """
+    from scipy import special
+
     _probability("p", p)
     _probability("alpha", alpha)
     _probability("beta", beta)
