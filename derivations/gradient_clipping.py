@@ -767,7 +767,7 @@ def _exponential_bound(rate: sp.Expr) -> sp.Expr:
 @claim(mutants=[dict(share=Rational(29, 100)), dict(linear=2)])
 def h_safe_step(share=3 - sp.E, linear=1):
     r"""Under (H) the article's step $\eta = 1/(L_0+L_1g)$ still descends: $f(x^+) \le f(x) - (3-e)\,g^2/(L_0+L_1g)$,
-    $3-e = .2817…$
+    $3-e = .2817…$.
 
     By `h-growth` the decrease is at least $(y^2+y+1-e^y)M/L_1^2$ with $y = L_1g/M \in (0, 1]$, and $g^2/M =
     y^2M/L_1^2$; $y^2+y+1-e^y \ge (3-e)y^2$ on [0, 1] with equality at both ends. `h-1d-half` improves the constant to
@@ -784,7 +784,7 @@ def h_safe_step(share=3 - sp.E, linear=1):
 @claim(mutants=[dict(optimum=RATIO), dict(share=Rational(39, 100)), dict(convex=-1)])
 def h_optimal_step(optimum=log(1 + RATIO), share=LN2, convex=1):
     r"""The bound of `h-growth` is best at $\eta = \ln(1+y)/(L_1g) \le 1/(L_0+L_1g)$, with decrease
-    $((1+y)\ln(1+y)-y)M/L_1^2 \ge (2\ln2-1)g^2/M$, $2\ln2-1 = .3863…$
+    $((1+y)\ln(1+y)-y)M/L_1^2 \ge (2\ln2-1)g^2/M$, $2\ln2-1 = .3863…$.
 
     The derivative of the bound in η vanishes there, and its second derivative is negative for all η. On [0, 1]
     $(1+y)\ln(1+y)-y \ge (2\ln2-1)y^2$, with equality at both ends.

@@ -242,7 +242,7 @@ def quaternion_inner(stray=lambda w: sp.S.One, order=lambda v, w: (w, v)):
 @claim(mutants=[dict(second=(1, 0, 0)), dict(swap=1)])
 def quaternion_fails(second=(0, 1, 0), swap=-1):
     r"""$\mathcal R_{x,y} = \exp(xi + yj)$ isn't relative: the largest entry of $\mathcal R_{1,0}^\top\mathcal R_{0,1} -
-    \mathcal R_{-1,1}$ is $\sin^21 = 0.708\dots$
+    \mathcal R_{-1,1}$ is $\sin^21 = 0.708\dots$.
 
     The matrices are left multiplications, so the first column shows the product. What fails is $e^ue^v = e^{u+v}$,
     since $ij = -ji$.
