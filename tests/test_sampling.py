@@ -313,3 +313,11 @@ def test_moments_merge() -> None:
     )
     assert merged.n == 1000 and merged.mean == pytest.approx(values.mean(), rel=1e-14)
     assert merged.variance == pytest.approx(values.var(), rel=1e-12)
+
+
+def test_the_error_budget_covers_all_registered_estimates() -> None:
+    from kexue.sampling.sequential import ALPHA, ESTIMATES, FAMILY_ALPHA
+    from kexue.simulate import estimates, experiments
+
+    registered = sum(len(estimates(ref)) for ref in experiments([]))
+    assert 0 < registered <= ESTIMATES and registered * ALPHA <= FAMILY_ALPHA
