@@ -3,11 +3,13 @@
 from __future__ import annotations
 
 import contextlib
+import ctypes
 import multiprocessing
 from collections.abc import Callable, Iterator
 from concurrent.futures import Executor, ProcessPoolExecutor
 from typing import Any
 
+M_TRIM_THRESHOLD, M_MMAP_THRESHOLD = -1, -3  # of mallopt
 LOCAL_TASK, DASK_TASK = 0.2, 1.0  # seconds of work in a task, so that its overhead doesn't matter
 
 
@@ -20,7 +22,15 @@ def processes(workers: int) -> Callable[[], Executor]:
     if workers < 1:
         raise ValueError(f"workers must be ≥ 1, got {workers}")
     context = multiprocessing.get_context("forkserver")
-    return lambda: ProcessPoolExecutor(workers, mp_context=context)
+    return lambda: ProcessPoolExecutor(workers, mp_context=context, initializer=keep_memory)
+
+
+def keep_memory() -> None:
+    """Makes glibc keep freed memory: a kernel that makes large arrays again and again is a quarter faster then."""
+    with contextlib.suppress(OSError, AttributeError):  # another C library
+        libc = ctypes.CDLL("libc.so.6")
+        for parameter in (M_TRIM_THRESHOLD, M_MMAP_THRESHOLD):
+            libc.mallopt(parameter, 1 << 28)
 
 
 @contextlib.contextmanager
@@ -42,6 +52,8 @@ def dask(address: str, workers: int | None = None) -> Iterator[tuple[Executor, i
                 LocalCluster(n_workers=workers or 2, threads_per_worker=1, dashboard_address=None)
             )
         client = stack.enter_context(Client(target, timeout="10s"))
+        if address == "local":
+            client.run(keep_memory)
         count = len(client.scheduler_info()["workers"])
         if not count:
             raise OSError(f"the Dask scheduler at {address} has no workers")
