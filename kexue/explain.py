@@ -145,7 +145,7 @@ def errata(rows: list[dict[str, Any]]) -> str:
         lines += ["", row["id"] + ("" if row["holds"] else f"  ({row['status']}: it does not hold)")]
         for reason in row["reasons"]:
             lines += _block("because", reason, "  ")
-        lines += _block("corrected", row["corrected"], "  ")
+        lines += _block("corrected", _joined(row["corrected"]), "  ")
         lines += _block("printed → corrected", row["difference"], "  ")
         lines += _block("printed, as checked", row["printed_checked"], "  ")
         lines += _block("counter-example", row["counterexample"], "  ")
