@@ -12,7 +12,7 @@ That denominators don't vanish and radicands aren't negative is not decided here
 
 from __future__ import annotations
 
-from collections.abc import Callable, Mapping, Sequence
+from collections.abc import Callable, Sequence
 from functools import partial
 from typing import Any
 
@@ -633,9 +633,3 @@ def is_zero(expr: sp.Expr, equations: Sequence[sp.Expr] = (), sign: Sign | None 
     if sign is not None and needs_signs and _vanishes(expr, equations, sign):
         return True
     return None
-
-
-def show(expr: sp.Expr, mapping: Mapping[str, Any] | None = None) -> str:
-    """The normal form as text, for reports: a quotient of expanded polynomials."""
-    field = Field()
-    return str(field.expr(field.read(expr)))

@@ -11,7 +11,7 @@ import os
 import sys
 import time
 from collections import deque
-from collections.abc import Callable, Iterator, Sequence
+from collections.abc import Callable, Iterator
 from concurrent.futures import BrokenExecutor, Executor, Future
 from dataclasses import dataclass
 from pathlib import Path
@@ -22,7 +22,6 @@ from kexue.sampling.experiment import Experiment
 from kexue.sampling.sequential import (
     ALPHA,
     BETA,
-    REFUTED,
     UNDECIDED,
     DirichletMultinomial,
     EmpiricalBernstein,
@@ -324,9 +323,4 @@ def _limit(experiment: Experiment, expected: Any, delta: float, alpha: float, be
     return math.ceil(8 * quantiles**2 * (1 - p) / (p * delta**2))
 
 
-def first_chunks(experiment: Experiment, count: int, seed: int = 0) -> Sequence[Any]:
-    """The statistics of the first chunks, for figures."""
-    return [experiment.evaluate(seed, i) for i in range(count)]
-
-
-__all__ = ["REFUTED", "Outcome", "StateError", "evaluate_range", "first_chunks", "map_chunks", "reference", "run"]
+__all__ = ["Outcome", "StateError", "evaluate_range", "map_chunks", "reference", "run"]
