@@ -19,6 +19,8 @@ if typing.TYPE_CHECKING:
     from kexue.sampling import experiment as experiment
     from kexue.statements import All as All
     from kexue.statements import Any as Any
+    from kexue.statements import Conforms as Conforms
+    from kexue.statements import Costs as Costs
     from kexue.statements import Counts as Counts
     from kexue.statements import Derivation as Derivation
     from kexue.statements import Enclosure as Enclosure
@@ -46,6 +48,8 @@ _HOME = {
     "kexue.statements": (
         "All",
         "Any",
+        "Conforms",
+        "Costs",
         "Counts",
         "Derivation",
         "Enclosure",

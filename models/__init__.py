@@ -1,1 +1,58 @@
-"""The architectures of the articles in torch, importable for training. Imports torch, never SymPy."""
+"""The architectures of the articles in torch, importable for training. Imports torch, never SymPy.
+
+    from kexue.models import RoFormer, create_model, list_models
+    model = create_model("rope/tiny", num_layers=4)
+
+A module's public names are those of its `__all__`; they are found by reading the syntax tree and loaded when they are
+first used, so that `import kexue.models` costs nothing.
+"""
+
+import ast
+import functools
+import importlib
+import pathlib
+import typing
+
+if typing.TYPE_CHECKING:
+    from kexue.models._language import LanguageModel as LanguageModel
+    from kexue.models._language import generate as generate
+    from kexue.models._model import Config as Config
+    from kexue.models._model import Model as Model
+    from kexue.models._model import create_model as create_model
+    from kexue.models._model import from_pretrained as from_pretrained
+    from kexue.models._model import list_models as list_models
+
+_PLATFORM = ("Config", "Model", "create_model", "from_pretrained", "list_models")
+
+
+@functools.cache
+def _homes() -> dict[str, str]:
+    """Public name -> module, for all articles."""
+    homes = {**dict.fromkeys(_PLATFORM, "_model"), "LanguageModel": "_language", "generate": "_language"}
+    for file in sorted(pathlib.Path(__file__).parent.glob("[!_]*")):
+        source = file / "__init__.py" if file.is_dir() else file
+        if source.suffix == ".py" and source.is_file():
+            for name in _literal(source, "__all__", []):
+                homes.setdefault(name, file.stem)
+    return homes
+
+
+def _literal(file: pathlib.Path, name: str, default: typing.Any) -> typing.Any:
+    """The value that a module assigns to `name` at its top level, if it is spelt out."""
+    for node in ast.parse(file.read_bytes()).body:
+        if isinstance(node, ast.Assign) and any(isinstance(t, ast.Name) and t.id == name for t in node.targets):
+            return ast.literal_eval(node.value)
+    return default
+
+
+def __getattr__(name: str) -> typing.Any:
+    home = None if name.startswith("__") else _homes().get(name)
+    if home is None:
+        raise AttributeError(f"module 'kexue.models' has no attribute {name!r}")
+    value = getattr(importlib.import_module(f"kexue.models.{home}"), name)
+    globals()[name] = value
+    return value
+
+
+def __dir__() -> list[str]:
+    return sorted({*globals(), *_homes()})

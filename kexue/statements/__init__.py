@@ -3,6 +3,7 @@
 from kexue.engines.formula import All, Any
 from kexue.engines.gram import Gram
 from kexue.statements.base import Statement
+from kexue.statements.conforms import Conforms, Costs
 from kexue.statements.derivation import Derivation
 from kexue.statements.enclosure import Enclosure, Integral
 from kexue.statements.forall import Exists, ForAll
@@ -14,6 +15,6 @@ from kexue.statements.operator_identity import OperatorIdentity
 from kexue.statements.words import Words, letters
 
 __all__ = [
-    "All", "Any", "Counts", "Derivation", "Enclosure", "Exists", "ForAll", "ForEach", "Gram", "Identity", "Induction",
-    "Integral", "Limit", "OperatorIdentity", "Statement", "Words", "letters",
+    "All", "Any", "Conforms", "Costs", "Counts", "Derivation", "Enclosure", "Exists", "ForAll", "ForEach", "Gram",
+    "Identity", "Induction", "Integral", "Limit", "OperatorIdentity", "Statement", "Words", "letters",
 ]  # fmt: skip
