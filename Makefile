@@ -12,30 +12,46 @@ CHECKED := $(VENV)/checked
 .DEFAULT_GOAL := help
 .DELETE_ON_ERROR:
 .NOTPARALLEL:
-.PHONY: help verify simulate test soundness bench lint clean
+.PHONY: help verify simulate test soundness peers bench gpu lint clean
 
 # Anything but CORE=1, CORE=0 included, runs the witnesses that need torch as well.
 ifeq ($(CORE),1)
 VERIFY_FLAGS := --core
+VERIFY_LEVEL := core
+else
+VERIFY_LEVEL := torch
 endif
+
+# The shapes in the models' signatures are checked while their tests run; as many threads as there are workers.
+PYTEST := OMP_NUM_THREADS=1 $(BIN)/python -m pytest --jaxtyping-packages=kexue.models,beartype.beartype
 
 help: ## show this list
 	@awk -F ':.*## ' '/^[a-z]+:.*## / {printf "make %-10s %s\n", $$1, $$2}' $(firstword $(MAKEFILE_LIST))
 
-verify: $(VENV)/core.installed ## check every claim; ARGS="rope" checks one article, CORE=1 leaves torch out
+verify: $(VENV)/$(VERIFY_LEVEL).installed ## check every claim; ARGS="rope" checks one article, CORE=1 leaves torch out
 	$(BIN)/kexue verify $(VERIFY_FLAGS) $(ARGS)
 
 simulate: $(VENV)/core.installed ## run all Monte Carlo experiments; ARGS="sector --delta 0.01 --plot forest.png"
 	$(BIN)/kexue simulate $(ARGS)
 
 test: $(VENV)/dev.installed ## run the tests of the code itself; ARGS="-k registry" selects
-	$(BIN)/python -m pytest -n $(JOBS) $(ARGS)
+	$(PYTEST) -n $(JOBS) $(ARGS)
 
 soundness: $(VENV)/dev.installed ## attack the engine with CASES false statements (a million)
 	KEXUE_SOUNDNESS_CASES=$(CASES) $(BIN)/python -m pytest -n $(JOBS) tests/test_soundness.py $(ARGS)
 
-bench: $(VENV)/dev.installed ## measure start-up, verification and the engines
-	$(BIN)/python -m pytest benchmarks --benchmark-only $(ARGS)
+peers: $(VENV)/peers.installed ## compare the models with independent implementations on the same weights
+	$(PYTEST) -n $(JOBS) tests/peers $(ARGS)
+
+bench: $(VENV)/peers.installed ## measure the engines and the models, ours beside the peers
+	$(BIN)/python -m pytest benchmarks -m "not gpu" --benchmark-only $(ARGS)
+
+# No network and no environment of its own: it uses the Python whose torch knows the GPU. Without pip's consent (a
+# system Python) the source tree itself is importable.
+gpu: ## on a machine with an NVIDIA GPU and a CUDA torch: tests marked gpu, CUDA benchmarks into benchmarks/results/
+	PIP_NO_INDEX=1 $(PYTHON) -m pip install --quiet --no-deps --no-build-isolation -e . || true
+	PYTHONPATH=. $(PYTHON) -m pytest tests/gpu -m gpu --confcutdir=tests/gpu $(ARGS)
+	PYTHONPATH=. $(PYTHON) benchmarks/on_gpu.py
 
 # An editable install hides the mapped rooms from mypy, so it checks a regular one.
 lint: $(VENV)/lint.installed ## ruff, and mypy over all packages
@@ -51,7 +67,9 @@ clean: ## remove the environment and everything that was built
 
 # One level of installation is one stamp file and one run of pip; a new level is one more line here.
 $(VENV)/core.installed: EXTRAS :=
-$(VENV)/dev.installed: EXTRAS := [dev,lint,scale]
+$(VENV)/torch.installed: EXTRAS := [models]
+$(VENV)/dev.installed: EXTRAS := [dev,lint,models,scale]
+$(VENV)/peers.installed: EXTRAS := [dev,models,peers]
 $(VENV)/lint.installed: EXTRAS := [lint]
 
 $(VENV)/%.installed: pyproject.toml constraints.txt | $(BIN)/python

@@ -193,19 +193,22 @@ def explain(
 
 @app.command(name="list")
 def list_(
-    what: Annotated[str, typer.Argument(metavar="[articles|claims|kinds]")] = "articles",
+    what: Annotated[str, typer.Argument(metavar="[articles|claims|kinds|models]")] = "articles",
     slug: Annotated[str | None, typer.Argument(metavar="[SLUG]", help="Only the claims of this article.")] = None,
     json_out: AsJson = False,
 ) -> None:
-    """List the articles, their claims (those that are not verified yet as well), or the kinds of statements."""
+    """List the articles, their claims (also those that are not there yet), the kinds of statements, or the models."""
     from kexue import explain as layout
 
-    if what not in ("articles", "claims", "kinds"):
-        _fail(f"the argument must be articles, claims or kinds, got {what!r}")
+    if what not in ("articles", "claims", "kinds", "models"):
+        _fail(f"the argument must be articles, claims, kinds or models, got {what!r}")
     if slug is not None and what != "claims":
         _fail(f"SLUG goes with claims only: kexue list claims {slug}")
     with _usage_errors():
-        rows = {"articles": layout.articles, "kinds": layout.kinds}[what]() if what != "claims" else layout.claims(slug)
+        try:
+            rows = layout.claims(slug) if what == "claims" else getattr(layout, what)()
+        except ModuleNotFoundError as error:
+            _fail(f"{what} can't be listed: {error.name} isn't installed; pip install 'kexue[models]'")
     if json_out:
         print(json.dumps(rows, indent=1, ensure_ascii=False))
     else:

@@ -212,6 +212,22 @@ def kinds() -> list[dict[str, str]]:
     return rows
 
 
+def models() -> list[dict[str, Any]]:
+    """The presets with their architecture and number of parameters; needs torch, and allocates no weights."""
+    from kexue.models._model import ARCHITECTURES, create_model, list_models, preset
+
+    rows = []
+    for name in list_models():
+        config = preset(name)
+        rows.append({
+            "name": name,
+            "architecture": ARCHITECTURES[type(config)].__name__,
+            "parameters": create_model(name, device="meta").num_parameters(),
+            "config": config.to_json(),
+        })  # fmt: skip
+    return rows
+
+
 def columns(what: str, rows: list[dict[str, Any]]) -> str:
     if what == "articles":
         cells = [
@@ -219,6 +235,9 @@ def columns(what: str, rows: list[dict[str, Any]]) -> str:
             for r in rows
         ]
         return _aligned([["article", "claims", "archive", "title"], *cells])
+    if what == "models":
+        cells = [[r["name"], f"{r['parameters']:,}", r["architecture"]] for r in rows]
+        return _aligned([["model", "parameters", "class"], *cells])
     if what == "kinds":
         return _aligned([[r["kind"], r["states"]] for r in rows])
     return _aligned([[r["id"], _state(r), r["title"]] for r in rows])

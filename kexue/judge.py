@@ -7,8 +7,8 @@ from typing import Any
 
 from kexue.findings import ESTABLISHED, Finding, Verdict
 
-STATUSES = (
-    "proved", "exhausted", "enclosed", "confirmed", "observed", "relying",
+STATUSES = (  # from strongest to weakest: of several witnesses the strongest gives the claim its status
+    "proved", "exhausted", "enclosed", "relying", "confirmed", "observed",
     "open", "undecided", "refuted", "defective", "not run",
 )  # fmt: skip
 

@@ -58,9 +58,9 @@ def generate(
     prompt: Int[Tensor, "batch length"],
     new_tokens: int,
     *,
-    temperature: float = 1.0,
+    temperature: float | int = 1.0,
     top_k: int | None = None,
-    top_p: float | None = None,
+    top_p: float | int | None = None,
     generator: torch.Generator | None = None,
 ) -> Int[Tensor, "batch total"]:
     """The prompt followed by `new_tokens` tokens that the model draws, one `step` for each.
@@ -98,9 +98,9 @@ def generate(
 def draw(
     logits: Float[Tensor, "batch vocab"],
     *,
-    temperature: float = 1.0,
+    temperature: float | int = 1.0,
     top_k: int | None = None,
-    top_p: float | None = None,
+    top_p: float | int | None = None,
     generator: torch.Generator | None = None,
 ) -> Int[Tensor, "batch"]:
     """One token for each row of logits; see `generate` for the options."""

@@ -10,13 +10,16 @@ import importlib
 import json
 from collections.abc import Iterator, Mapping
 from pathlib import Path
-from typing import Any, ClassVar, Self, get_args, get_origin, get_type_hints
+from typing import Any, ClassVar, TypeVar, get_args, get_origin, get_type_hints
 
 import torch
 from torch import Tensor, nn
 
 WEIGHTS, CONFIG = "model.safetensors", "config.json"
 FORMAT = 1
+
+C = TypeVar("C", bound="Config")
+M = TypeVar("M", bound="Model")
 
 
 @dataclasses.dataclass(frozen=True)
@@ -26,7 +29,7 @@ class Config:
     Fields are numbers, strings, Booleans, None, or tuples of them. `__post_init__` of a subclass checks them.
     """
 
-    def replace(self, **overrides: Any) -> Self:
+    def replace(self: C, **overrides: Any) -> C:
         """A copy with other values.
 
         Raises:
@@ -43,7 +46,7 @@ class Config:
         return dataclasses.asdict(self)
 
     @classmethod
-    def from_json(cls, data: Mapping[str, Any]) -> Self:
+    def from_json(cls: type[C], data: Mapping[str, Any]) -> C:
         """Raises ValueError for missing, unknown or wrongly typed fields."""
         hints = get_type_hints(cls)
         fields = {f.name: f for f in dataclasses.fields(cls)}
@@ -119,7 +122,7 @@ class Model(nn.Module):
         (folder / CONFIG).write_text(json.dumps(written, indent=1) + "\n", encoding="utf-8")
 
     @classmethod
-    def from_pretrained(cls, source: str | Path, *, device: torch.device | str = "cpu") -> Self:
+    def from_pretrained(cls: type[M], source: str | Path, *, device: torch.device | str = "cpu") -> M:
         """The model that `save_pretrained` wrote: a folder, or the name of a repository on the Hugging Face Hub.
 
         Only safetensors are read; a pickle is never loaded.

@@ -8,8 +8,6 @@ from torch import Tensor
 
 __all__ = ["causal_numerators"]
 
-PRESETS = {}
-
 
 def causal_numerators(
     q: Float[Tensor, "batch heads length features"],

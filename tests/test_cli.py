@@ -152,7 +152,7 @@ def test_errata(paper: Path, monkeypatch: pytest.MonkeyPatch) -> None:
     (["explain", "paper.py"], ["one claim", "paper/square", "paper/cube"]),
     (["explain", "paper.py::squares"], ["squares", "square"]),
     (["explain"], ["CLAIM"]),
-    (["list", "articels"], ["articels", "articles, claims or kinds"]),
+    (["list", "articels"], ["articels", "articles, claims, kinds or models"]),
     (["list", "claims", "roqe"], ["roqe", "rope"]),
     (["list", "kinds", "rope"], ["claims only"]),
     (["frobnicate"], ["frobnicate"]),

@@ -16,7 +16,7 @@ Shapes: B batch, H heads, L length, D head size, N = D/2 planes. A score is s(m,
 from .decoder import RotaryLM, RotaryLMConfig
 from .general import Absorbed, GeneralRoPE, absorb, skew_canonical_form, so_log
 from .grid import AxialRoPE, MixedRoPE
-from .linear import rotary_linear_attention
+from .linear import rotary_linear_attention, rotary_linear_attention_quadratic
 from .roformer import RoFormer, RoFormerConfig
 from .rotary import RotaryEmbedding, apply_rope, convert_layout, rope_matrix, rotary_frequencies
 
@@ -36,6 +36,7 @@ __all__ = [
     "rope_matrix",
     "rotary_frequencies",
     "rotary_linear_attention",
+    "rotary_linear_attention_quadratic",
     "skew_canonical_form",
     "so_log",
 ]

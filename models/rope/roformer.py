@@ -174,7 +174,8 @@ class RoFormer(Model, config=RoFormerConfig):
     ) -> dict[str, Tensor]:
         size = (batch_size, self.config.context)
         tokens = torch.randint(self.config.vocab_size, size, generator=generator)
-        masked = torch.rand(size, generator=generator) < self.config.mask_rate
+        order = torch.rand(size, generator=generator).argsort(dim=1)
+        masked = order < max(1, round(self.config.mask_rate * size[1]))
         return {"tokens": tokens.to(device), "masked": masked.to(device)}
 
     @classmethod

@@ -14,7 +14,7 @@ LAYOUTS = ("interleaved", "half")
 EXACT_POSITIONS = {torch.bfloat16: 256, torch.float16: 2048}
 
 
-def rotary_frequencies(dim: int, base: float = 10_000.0) -> Float[Tensor, "planes"]:
+def rotary_frequencies(dim: int, base: float | int = 10_000.0) -> Float[Tensor, "planes"]:
     """θ_i = base^(−2i/dim) for i = 0, …, dim/2 − 1, in float64 (article 8265; RoFormer, equation 15).
 
     Raises:
@@ -98,7 +98,7 @@ def rotate_pairs(x: Tensor, cos: Tensor, sin: Tensor, layout: Layout, work: torc
 
 
 def rope_matrix(
-    position: Real[Tensor, ""] | float, frequencies: Float[Tensor, "planes"], layout: Layout = "interleaved"
+    position: Real[Tensor, ""] | float | int, frequencies: Float[Tensor, "planes"], layout: Layout = "interleaved"
 ) -> Float[Tensor, "dim dim"]:
     """R_m as a dense matrix in float64: the plain reference of `apply_rope`."""
     angles = position * frequencies.double()
@@ -167,7 +167,7 @@ class RotaryEmbedding(nn.Module):
     frequencies: Tensor
 
     def __init__(
-        self, dim: int, base: float = 10_000.0, layout: Layout = "interleaved", learned_freqs: bool = False
+        self, dim: int, base: float | int = 10_000.0, layout: Layout = "interleaved", learned_freqs: bool = False
     ) -> None:
         super().__init__()
         if layout not in LAYOUTS:

@@ -1,4 +1,4 @@
-r"""Rotary position embedding: scores of random vectors, and the curves of its decay.
+r"""Scores of random vectors under RoPE, and the curves of its decay.
 
 Su Jianlin, 《Transformer升级之路》 2, 4 and 6, Scientific Spaces, 2021–2022, archives 8265, 8397, 9403; RoFormer, 2021,
 arXiv 2104.09864.
