@@ -47,7 +47,7 @@ __all__ = [
 ]
 
 FeatureMap = Callable[[Tensor], Tensor]
-CHUNK = 64
+CHUNK = 128
 
 
 # Features
