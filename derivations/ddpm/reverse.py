@@ -250,7 +250,9 @@ def joint_kl_decomposition(with_prior=True):
 
 
 @claim(mutants=[dict(weight=b2 / (2 * Bt2 * a**2 * s)), dict(half=1), dict(snr=lambda p, q: p / q), dict(x0=1)])
-def elbo_weight(weight=b2**2 / (2 * Bt2 * a**2 * s), half=Rational(1, 2), snr=lambda p, q: p / q - 1, x0=Rational(1, 2)):
+def elbo_weight(
+    weight=b2**2 / (2 * Bt2 * a**2 * s), half=Rational(1, 2), snr=lambda p, q: p / q - 1, x0=Rational(1, 2)
+):
     r"""Each $L_{t-1}$, t ≥ 2, is $\tfrac12\frac{\beta_t^4}{\bar\beta_t^2\alpha_t^2\sigma_t^2}E\|\varepsilon -
     \varepsilon_\theta\|^2$ up to a constant; the articles drop the ½. With $\sigma_t = \beta_t$ it is
     $\beta_t^2/(2\bar\beta_t^2\alpha_t^2)$, with $\tilde\beta_t$ $\tfrac12(\mathrm{SNR}_{t-1}/\mathrm{SNR}_t - 1)$,
@@ -364,7 +366,14 @@ def reverse_kernel_gaussian_limit(order=3, constant=12):
     return Limit(leading / h**order, h, 0, c3**2 / constant, "+", [c3 > 0])
 
 
-@claim(mutants=[dict(factor=sqrt(V / Vt)), dict(below=Rational(1, 2)), dict(end=lambda m, w: m), dict(numbers=(2626, 42016, 672099))])
+@claim(
+    mutants=[
+        dict(factor=sqrt(V / Vt)),
+        dict(below=Rational(1, 2)),
+        dict(end=lambda m, w: m),
+        dict(numbers=(2626, 42016, 672099)),
+    ]
+)
 def greedy_vs_random(factor=a * V / Vt, below=1, end=lambda m, w: m * w, numbers=(2626, 42016, 672098)):
     r"""With $\sigma_t = 0$ and the DDPM mean ("greedy") on data N(0, vI) a step multiplies by $\alpha_tV_{t-1}/V_t <
     \sqrt{V_{t-1}/V_t}$, and the whole chain is $x_T \mapsto \frac{\bar\alpha_Tv}{V_T}x_T = E[x_0|x_T]$: it collapses
