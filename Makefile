@@ -12,7 +12,7 @@ CHECKED := $(VENV)/checked
 .DEFAULT_GOAL := help
 .DELETE_ON_ERROR:
 .NOTPARALLEL:
-.PHONY: help verify simulate test soundness peers bench gpu lint clean
+.PHONY: help verify simulate test soundness peers bench gpu train-demo lint clean
 
 # Anything but CORE=1, CORE=0 included, runs the witnesses that need torch as well.
 ifeq ($(CORE),1)
@@ -26,7 +26,7 @@ endif
 PYTEST := OMP_NUM_THREADS=1 $(BIN)/python -m pytest --jaxtyping-packages=kexue.models,beartype.beartype
 
 help: ## show this list
-	@awk -F ':.*## ' '/^[a-z]+:.*## / {printf "make %-10s %s\n", $$1, $$2}' $(firstword $(MAKEFILE_LIST))
+	@awk -F ':.*## ' '/^[a-z-]+:.*## / {printf "make %-10s %s\n", $$1, $$2}' $(firstword $(MAKEFILE_LIST))
 
 verify: $(VENV)/$(VERIFY_LEVEL).installed ## check every claim; ARGS="rope" checks one article, CORE=1 leaves torch out
 	$(BIN)/kexue verify $(VERIFY_FLAGS) $(ARGS)
@@ -54,6 +54,10 @@ gpu: ## on a machine with an NVIDIA GPU and a CUDA torch: tests marked gpu, CUDA
 	PYTHONPATH=. $(PYTHON) benchmarks/on_gpu.py
 
 # An editable install hides the mapped rooms from mypy, so it checks a regular one.
+train-demo: $(VENV)/train.installed ## train a small DDPM on digits and a small language model, on the CPU, into demo/
+	rm -rf demo
+	$(BIN)/python -c "from kexue.training.run import demo; demo('demo')"
+
 lint: $(VENV)/lint.installed ## ruff, and mypy over all packages
 	$(BIN)/ruff check .
 	rm -rf build $(CHECKED)
@@ -68,8 +72,9 @@ clean: ## remove the environment and everything that was built
 # One level of installation is one stamp file and one run of pip; a new level is one more line here.
 $(VENV)/core.installed: EXTRAS :=
 $(VENV)/torch.installed: EXTRAS := [models]
-$(VENV)/dev.installed: EXTRAS := [dev,lint,models,scale]
-$(VENV)/peers.installed: EXTRAS := [dev,models,peers]
+$(VENV)/train.installed: EXTRAS := [models,train]
+$(VENV)/dev.installed: EXTRAS := [dev,lint,models,scale,train]
+$(VENV)/peers.installed: EXTRAS := [dev,models,peers,train]
 $(VENV)/lint.installed: EXTRAS := [lint]
 
 $(VENV)/%.installed: pyproject.toml constraints.txt | $(BIN)/python

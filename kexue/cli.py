@@ -226,6 +226,110 @@ def errata(json_out: AsJson = False, jobs: Jobs = None, fresh: Fresh = False, ti
     raise typer.Exit(report.exit_status)
 
 
+@app.command()
+def train(
+    model: Annotated[str, typer.Argument(metavar="MODEL", help="SLUG/PRESET, see `kexue list models`.")],
+    data: Annotated[
+        str | None,
+        typer.Option(metavar="NAME", help="digits, stdlib, images:DIR, text:FILE or hf:NAME.  [default: by model]"),
+    ] = None,
+    preset: Annotated[str | None, typer.Option(metavar="NAME", help="The preset, if MODEL names a slug only.")] = None,
+    out: Annotated[str, typer.Option(metavar="DIR", help="Where checkpoints, logs and samples go.")] = "run",
+    steps: Annotated[int | None, typer.Option(metavar="N", min=1, help="Optimiser steps.  [default: 1000]")] = None,
+    epochs: Annotated[float | None, typer.Option(metavar="E", help="Passes over the data, instead of --steps.")] = None,
+    batch_size: Annotated[int, typer.Option(metavar="B", min=1, help="Of all devices together.")] = 64,
+    learning_rate: Annotated[float, typer.Option("--lr", metavar="X", help="Of AdamW, after the warm-up.")] = 1e-3,
+    weight_decay: Annotated[float, typer.Option(metavar="X", help="Of AdamW.")] = 0.0,
+    clip: Annotated[str, typer.Option(metavar="RULE", help="Gradient clipping: hard, soft or none.")] = "hard",
+    clip_norm: Annotated[float, typer.Option(metavar="X", help="Its bound.")] = 1.0,
+    ema: Annotated[float, typer.Option(metavar="X", help="Decay of the averaged weights; 0 keeps none.")] = 0.999,
+    seed: Annotated[int, typer.Option(metavar="S", min=0, help="Of everything random.")] = 0,
+    devices: Annotated[int, typer.Option(metavar="N", min=1, help="GPUs, or CPU processes.")] = 1,
+    strategy: Annotated[str, typer.Option(metavar="NAME", help="ddp or fsdp, for several devices.")] = "auto",
+    precision: Annotated[str, typer.Option(metavar="NAME", help="32-true or bf16-mixed.")] = "32-true",
+    compile: Annotated[bool, typer.Option("--compile", help="Compile the loss with torch.compile.")] = False,
+    resume: Annotated[bool, typer.Option("--resume", help="Go on from the last checkpoint in DIR.")] = False,
+    checkpoint_every: Annotated[int, typer.Option(metavar="N", min=1, help="Steps between checkpoints.")] = 200,
+    set_: Annotated[
+        list[str] | None, typer.Option("--set", metavar="FIELD=VALUE", help="Change a field of the model's config.")
+    ] = None,
+) -> None:
+    """Train a model; a run that was killed goes on with --resume, bit for bit on a CPU.
+
+    Exits with 0 when the run is complete, 2 for wrong usage, 130 after Ctrl-C.
+    """
+    with _training_errors():
+        from kexue.training import run
+        from kexue.training.data import default_data, load
+
+        name = model if "/" in model else f"{model}/{preset or 'tiny'}"
+        if "/" in model and preset:
+            _fail(f"--preset must be left out when MODEL names one, got {model} and {preset}")
+        if steps is not None and epochs is not None:
+            _fail(f"--steps and --epochs exclude each other, got {steps} and {epochs}")
+        overrides = _overrides(set_ or [])
+        if epochs is not None:
+            config = run.preset(name).replace(**overrides)
+            if hasattr(config, "vocab_size") and "vocab_size" not in overrides:
+                config = config.replace(vocab_size=256)
+            steps = max(1, round(epochs * len(load(data or default_data(config), config)) / batch_size))
+        settings = run.Settings(
+            data=data, steps=steps or 1000, batch_size=batch_size, learning_rate=learning_rate,
+            weight_decay=weight_decay, clip=clip, clip_norm=clip_norm, ema=ema, seed=seed, precision=precision,
+            devices=devices, strategy="ddp" if devices > 1 and strategy == "auto" else strategy, compile=compile,
+            checkpoint_every=checkpoint_every,
+        )  # fmt: skip
+        summary = run.train(name, settings, out, resume=resume, overrides=overrides)
+    for key, value in summary.items():
+        print(f"{key}: {value:.4f}" if isinstance(value, float) else f"{key}: {value}")
+
+
+@app.command()
+def sample(
+    checkpoint: Annotated[str, typer.Argument(metavar="CHECKPOINT", help="A folder that `kexue train` wrote.")],
+    out: Annotated[str, typer.Option(metavar="DIR", help="Where the samples go.")] = ".",
+    count: Annotated[int, typer.Option(metavar="N", min=1, help="Images.")] = 64,
+    seed: Annotated[int, typer.Option(metavar="S", min=0, help="Of everything random.")] = 0,
+    prompt: Annotated[str, typer.Option(metavar="TEXT", help="What a language model goes on from.")] = "def ",
+) -> None:
+    """Draw samples from a trained model: a grid of images as PNG, or a text."""
+    with _training_errors():
+        from kexue.training import run
+
+        written = run.sample(checkpoint, out, count=count, seed=seed, prompt=prompt)
+    print(f"wrote {written}")
+    if written.suffix == ".txt":
+        print(written.read_text(encoding="utf-8"))
+
+
+def _overrides(pairs: list[str]) -> dict[str, Any]:
+    """--set width=64 --set multipliers=1,2: numbers, tuples of numbers, true, false, or strings."""
+    found: dict[str, Any] = {}
+    for pair in pairs:
+        name, equals, text = pair.partition("=")
+        if not equals or not name:
+            _fail(f"--set must be FIELD=VALUE, got {pair!r}")
+        found[name] = tuple(map(_value, text.split(","))) if "," in text else _value(text)
+    return found
+
+
+def _value(text: str) -> Any:
+    for kind in (int, float):
+        with contextlib.suppress(ValueError):
+            return kind(text)
+    return {"true": True, "false": False, "none": None}.get(text.lower(), text)
+
+
+@contextlib.contextmanager
+def _training_errors() -> Iterator[None]:
+    try:
+        yield
+    except ModuleNotFoundError as error:
+        _fail(f"training needs {error.name}, which isn't installed: pip install 'kexue[models,train]'")
+    except (ValueError, TypeError, FileNotFoundError) as error:
+        _fail(str(error))
+
+
 def _fail(message: str) -> NoReturn:
     print(f"error: {message}", file=sys.stderr)
     raise typer.Exit(2)

@@ -242,8 +242,8 @@ def elbo_terms(
 ) -> tuple[Tensor, Tensor, Tensor]:
     """(L_T, [L_1, …, L_{T−1}], L_0) in nats per image, with the posterior's variance and one noise for each term.
 
-    L_0 integrates a Gaussian over the bins of data with `levels` grey levels in [−1, 1], the outer bins open (Ho et al.,
-    equation 13); its variance is that of t = 2. The sum over log 2 and the number of values is bits per dimension.
+    L_0 integrates a Gaussian over the bins of data with `levels` grey levels in [−1, 1], the outer bins open (Ho et
+    al., equation 13); its variance is that of t = 2. The sum over log 2 and the number of values is bits per dimension.
     """
     batch = len(x0)
     a_T2 = float(schedule.alpha_bar[-1]) ** 2

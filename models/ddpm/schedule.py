@@ -48,7 +48,7 @@ class NoiseSchedule(nn.Module):
 
     def _apply(self, fn, recurse=True):  # type: ignore[no-untyped-def]
         """Casts of a model leave the tables in float64; only the device changes."""
-        kept = {name: buffer for name, buffer in self.named_buffers()}
+        kept = dict(self.named_buffers())
         super()._apply(fn, recurse)
         for name, buffer in kept.items():
             if getattr(self, name).dtype != buffer.dtype:

@@ -123,7 +123,8 @@ class UNet(nn.Module):
         super().__init__()
         levels = len(multipliers)
         if image_size % 2 ** (levels - 1):
-            raise ValueError(f"image_size must be a multiple of {2 ** (levels - 1)} for {levels} levels, got {image_size}")
+            least = 2 ** (levels - 1)
+            raise ValueError(f"image_size must be a multiple of {least} for {levels} levels, got {image_size}")
         if width % groups:
             raise ValueError(f"width must be a multiple of the {groups} groups, got {width}")
         self.width = width

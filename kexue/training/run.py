@@ -1,0 +1,300 @@
+"""`kexue train` and `kexue sample`: a run on Lightning that can be killed at any moment and goes on bit for bit."""
+
+from __future__ import annotations
+
+import copy
+import json
+import logging
+import math
+import warnings
+from dataclasses import dataclass
+from pathlib import Path
+from typing import Any
+
+import lightning
+import numpy as np
+import torch
+from lightning.pytorch.callbacks import ModelCheckpoint, TQDMProgressBar
+from lightning.pytorch.loggers import TensorBoardLogger
+from torch import Tensor
+from torch.utils.data import DataLoader
+
+from kexue.models import LanguageModel, Model, create_model, from_pretrained, generate
+from kexue.models._model import preset
+from kexue.training.data import Batches, DataError, Images, Text, default_data, load
+
+CLIPS = ("hard", "soft", "none")
+CHECKPOINT, EXPORT, SUMMARY = "last.ckpt", "model", "summary.json"
+
+
+@dataclass(frozen=True)
+class Settings:
+    """How to train; each field is an option of `kexue train`."""
+
+    data: str | None = None
+    steps: int = 1000
+    batch_size: int = 64
+    learning_rate: float = 1e-3
+    weight_decay: float = 0.0
+    warmup: int = 100
+    clip: str = "hard"
+    clip_norm: float = 1.0
+    ema: float = 0.999
+    seed: int = 0
+    precision: str = "32-true"
+    devices: int = 1
+    strategy: str = "auto"
+    compile: bool = False
+    checkpoint_every: int = 200
+
+    def __post_init__(self) -> None:
+        for name, least in (("steps", 1), ("batch_size", 1), ("devices", 1), ("warmup", 0), ("checkpoint_every", 1)):
+            if getattr(self, name) < least:
+                raise ValueError(f"{name} must be at least {least}, got {getattr(self, name)}")
+        if not (self.learning_rate > 0 and math.isfinite(self.learning_rate)):
+            raise ValueError(f"learning_rate must be a positive number, got {self.learning_rate}")
+        if self.clip not in CLIPS:
+            raise ValueError(f"clip must be one of {', '.join(CLIPS)}, got {self.clip!r}")
+        if not self.clip_norm > 0:
+            raise ValueError(f"clip_norm must be positive, got {self.clip_norm}")
+        if not 0 <= self.ema < 1:
+            raise ValueError(f"ema must be in [0, 1), got {self.ema}")
+        if self.strategy not in ("auto", "ddp", "fsdp"):
+            raise ValueError(f"strategy must be auto, ddp or fsdp, got {self.strategy!r}")
+        if self.strategy == "fsdp" and self.ema:
+            raise ValueError(f"ema must be 0 with strategy='fsdp', which shards the weights, got {self.ema}")
+
+
+class Training(lightning.LightningModule):
+    """The generic module: a model's loss, AdamW with warm-up, clipping, and an exponential average of the weights.
+
+    All random numbers of a step are drawn from a seed that (seed, step, rank) determines, so a checkpoint needs no
+    state of a generator.
+    """
+
+    def __init__(self, model: Model, settings: Settings) -> None:
+        super().__init__()
+        self.model, self.settings = model, settings
+        self.average = copy.deepcopy(model).requires_grad_(False) if settings.ema else None
+        self._loss = torch.compile(model.loss) if settings.compile else model.loss
+
+    def on_train_batch_start(self, batch: Any, batch_idx: int) -> None:
+        torch.manual_seed(_seed(self.settings.seed, self.global_step, self.global_rank))
+
+    def training_step(self, batch: dict[str, Tensor], batch_idx: int) -> Tensor:
+        loss = self._loss(batch)
+        self.log("loss", loss, prog_bar=True, on_step=True)
+        return loss
+
+    def configure_optimizers(self) -> Any:
+        s = self.settings
+        trained = [p for p in self.model.parameters() if p.requires_grad]
+        optimiser = torch.optim.AdamW(trained, s.learning_rate, betas=(0.9, 0.99), weight_decay=s.weight_decay)
+        warm = lambda step: min(1.0, (step + 1) / s.warmup) if s.warmup else 1.0  # noqa: E731
+        schedule = torch.optim.lr_scheduler.LambdaLR(optimiser, warm)
+        return {"optimizer": optimiser, "lr_scheduler": {"scheduler": schedule, "interval": "step"}}
+
+    def on_before_optimizer_step(self, optimizer: torch.optim.Optimizer) -> None:
+        norm = clip_gradients_(list(self.model.parameters()), self.settings.clip_norm, self.settings.clip)
+        self.log("gradient norm", norm)
+
+    def on_train_batch_end(self, outputs: Any, batch: Any, batch_idx: int) -> None:
+        if self.average is not None:
+            decay = min(self.settings.ema, (1 + self.global_step) / (10 + self.global_step))
+            with torch.no_grad():
+                for mean, now in zip(self.average.parameters(), self.model.parameters(), strict=True):
+                    mean.lerp_(now, 1 - decay)
+                for mean, now in zip(self.average.buffers(), self.model.buffers(), strict=True):
+                    mean.copy_(now)
+
+
+def clip_gradients_(parameters: list[torch.nn.Parameter], bound: float, rule: str) -> Tensor:
+    """Scales all gradients by min(1, γ/‖g‖) ("hard") or γ/(γ + ‖g‖) ("soft", article gradient_clipping); the norm."""
+    norm = torch.nn.utils.get_total_norm([p.grad for p in parameters if p.grad is not None])
+    if rule == "none":
+        return norm
+    factor = (bound / norm).clamp(max=1.0) if rule == "hard" else bound / (bound + norm)
+    for p in parameters:
+        if p.grad is not None:
+            p.grad.mul_(factor.to(p.grad.dtype))
+    return norm
+
+
+def _seed(*parts: int) -> int:
+    return int(np.random.SeedSequence(parts).generate_state(1, np.uint64)[0] >> 1)
+
+
+class _Feed(lightning.LightningDataModule):
+    """Hands out batches from the step at which the run begins or goes on."""
+
+    def __init__(self, data: Images | Text, settings: Settings) -> None:
+        super().__init__()
+        self.data, self.settings = data, settings
+
+    def train_dataloader(self) -> DataLoader[dict[str, Tensor]]:
+        assert self.trainer is not None
+        s, t = self.settings, self.trainer
+        batches = Batches(len(self.data), s.batch_size, s.seed, t.global_rank, t.world_size)
+        batches.start = t.global_step
+        return DataLoader(self.data, batch_sampler=batches)
+
+
+def train(
+    name: str, settings: Settings, out: str | Path, *, resume: bool = False, overrides: dict[str, Any] | None = None,
+    quiet: bool = False,
+) -> dict[str, Any]:  # fmt: skip
+    """Trains a preset and writes `out`/model (safetensors), samples, TensorBoard logs and a summary.
+
+    Args:
+        resume: go on from the last checkpoint in `out`, which must be there.
+        overrides: fields of the model's config.
+
+    Returns:
+        The summary: loss before and after on held-out batches, steps, parameters.
+
+    Raises:
+        DataError: data that can't be loaded or don't fit.
+        ValueError: an unknown model or option; `out` already holds a run and resume is False.
+        FileNotFoundError: nothing to resume from.
+    """
+    out = Path(out)
+    checkpoint = out / CHECKPOINT
+    if resume and not checkpoint.is_file():
+        raise FileNotFoundError(f"there is no {checkpoint} to resume from")
+    if not resume and checkpoint.exists():
+        raise ValueError(f"{out} already holds a run: pass resume, or choose another folder")
+    config = preset(name)
+    overrides = dict(overrides or {})
+    data_name = settings.data or default_data(config)
+    if hasattr(config, "vocab_size") and "vocab_size" not in overrides:
+        overrides["vocab_size"] = 256  # bytes
+    torch.manual_seed(settings.seed)
+    model = create_model(name, **overrides)
+    data = load(data_name, model.config)
+    module = Training(model, settings)
+    if not resume:
+        out.mkdir(parents=True, exist_ok=True)
+    before = evaluate(model, data, settings)
+    strategy = settings.strategy if settings.devices > 1 else "auto"
+    with warnings.catch_warnings():
+        warnings.simplefilter("ignore")
+        logging.getLogger("lightning.pytorch").setLevel(logging.ERROR)
+        trainer = lightning.Trainer(
+            max_steps=settings.steps, accelerator="gpu" if torch.cuda.is_available() else "cpu",
+            devices=settings.devices, strategy=strategy, precision=settings.precision,  # type: ignore[arg-type]
+            default_root_dir=out,
+            logger=TensorBoardLogger(out, name="logs", version=""),
+            callbacks=[
+                ModelCheckpoint(
+                    out, filename="last", every_n_train_steps=settings.checkpoint_every, save_top_k=1,
+                    enable_version_counter=False, save_on_train_epoch_end=False,
+                ),
+                *([] if quiet else [TQDMProgressBar(refresh_rate=20)]),
+            ],
+            enable_progress_bar=not quiet, enable_model_summary=False, use_distributed_sampler=False,
+            num_sanity_val_steps=0, log_every_n_steps=10,
+        )  # fmt: skip
+        start = checkpoint if resume else None
+        trainer.fit(module, _Feed(data, settings), ckpt_path=start, weights_only=False)
+        trainer.save_checkpoint(checkpoint)
+    final = module.average if module.average is not None else module.model
+    summary = {
+        "model": name,
+        "overrides": overrides,
+        "data": data_name,
+        "steps": trainer.global_step,
+        "parameters": model.num_parameters(),
+        "loss before": before,
+        "loss after": evaluate(final, data, settings),
+    }
+    if isinstance(final, LanguageModel):
+        summary |= {f"bits per byte {when}": summary[f"loss {when}"] / math.log(2) for when in ("before", "after")}
+    if trainer.is_global_zero:
+        final.save_pretrained(out / EXPORT)
+        write_samples(final, out, seed=settings.seed)
+        (out / SUMMARY).write_text(json.dumps(summary, indent=1) + "\n", encoding="utf-8")
+    return summary
+
+
+@torch.no_grad()
+def evaluate(model: Model, data: Images | Text, settings: Settings, batches: int = 8) -> float:
+    """The mean loss of some fixed batches with fixed noise."""
+    model.eval()
+    losses = []
+    sampler = iter(Batches(len(data), min(settings.batch_size, len(data)), settings.seed + 1))
+    device = next(model.parameters()).device
+    for i in range(batches):
+        samples = [data[j] for j in next(sampler)]
+        batch = {key: torch.stack([s[key] for s in samples]).to(device) for key in samples[0]}
+        torch.manual_seed(_seed(settings.seed + 1, i))
+        losses.append(float(model.loss(batch)))
+    model.train()
+    return sum(losses) / len(losses)
+
+
+def write_samples(model: Model, out: str | Path, *, count: int = 64, seed: int = 0, prompt: str = "def ") -> Path | None:
+    """A grid of images, `samples.png`, or a text, `samples.txt`; None for models that can't be sampled."""
+    out = Path(out)
+    generator = torch.Generator().manual_seed(seed)
+    device = next(model.parameters()).device
+    if isinstance(model, LanguageModel):
+        tokens = torch.tensor([list(prompt.encode())], device=device)
+        length = min(400, model.config.context - tokens.shape[1])
+        torch.manual_seed(seed)
+        text = generate(model, tokens, length, temperature=0.8)
+        data = bytes(t for t in text[0].tolist() if t < 256)
+        (out / "samples.txt").write_text(data.decode("utf-8", errors="replace") + "\n", encoding="utf-8")
+        return out / "samples.txt"
+    if hasattr(model, "sample"):
+        save_grid(model.sample(count, generator=generator), out / "samples.png")
+        return out / "samples.png"
+    return None
+
+
+def save_grid(images: Tensor, file: Path, smallest: int = 48) -> None:
+    """Images in [−1, 1], (count, channels, height, width), as one PNG; small ones are enlarged."""
+    from PIL import Image
+
+    count, channels, height, width = images.shape
+    columns = math.ceil(math.sqrt(count))
+    rows = math.ceil(count / columns)
+    pixels = ((images.detach().float().cpu().clamp(-1, 1) + 1) * 127.5).round().byte()
+    grid = torch.full((channels, rows * (height + 1) - 1, columns * (width + 1) - 1), 255, dtype=torch.uint8)
+    for i, image in enumerate(pixels):
+        r, c = divmod(i, columns)
+        top, left = r * (height + 1), c * (width + 1)
+        grid[:, top : top + height, left : left + width] = image
+    array = grid[0].numpy() if channels == 1 else grid[:3].permute(1, 2, 0).numpy()
+    scale = max(1, math.ceil(smallest / height))
+    picture = Image.fromarray(array)
+    picture.resize((picture.width * scale, picture.height * scale), Image.Resampling.NEAREST).save(file)
+
+
+def sample(checkpoint: str | Path, out: str | Path, *, count: int = 64, seed: int = 0, prompt: str = "def ") -> Path:
+    """Samples of a trained model: a folder that `train` or `save_pretrained` wrote.
+
+    Raises:
+        FileNotFoundError: there is no model.
+        DataError: a model that can't be sampled.
+    """
+    folder = Path(checkpoint)
+    model = from_pretrained(folder / EXPORT if (folder / EXPORT).is_dir() else folder)
+    Path(out).mkdir(parents=True, exist_ok=True)
+    written = write_samples(model, out, count=count, seed=seed, prompt=prompt)
+    if written is None:
+        raise DataError(f"{type(model).__name__} can't be sampled")
+    return written
+
+
+def demo(out: str | Path) -> list[dict[str, Any]]:
+    """`make train-demo`: a small DDPM on the digits and a small RoPE language model on the standard library."""
+    out = Path(out)
+    runs: list[tuple[str, Settings, dict[str, Any]]] = [
+        ("ddpm/digits", Settings(steps=1500, batch_size=64, learning_rate=2e-3, ema=0.99), {}),
+        (
+            "rope/tiny",
+            Settings(steps=1500, batch_size=16, learning_rate=3e-3, ema=0.99),
+            {"context": 128, "width": 128, "num_layers": 3, "num_heads": 4, "num_kv_heads": 2, "ffn": 344},
+        ),
+    ]
+    return [train(name, s, out / name.replace("/", "-"), overrides=o) for name, s, o in runs]
