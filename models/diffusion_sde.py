@@ -1,7 +1,7 @@
 r"""Diffusion in continuous time: linear equations, their reverse, samplers, likelihood, and a law to test them on.
 
-Su Jianlin, 《生成扩散模型漫谈》 5 and 6, 2022, archives 9209, 9228; Song et al., Score-Based Generative Modeling through
-Stochastic Differential Equations, 2021, arXiv 2011.13456.
+Su Jianlin, 《生成扩散模型漫谈》 5 and 6, 2022, archives 9209, 9228; Song et al., Score-Based Generative Modeling
+through Stochastic Differential Equations, 2021, arXiv 2011.13456.
 
     dx = f_t x dt + g_t dw,   p(x_t|x_0) = N(ᾱ_t x_0, β̄_t² I),   f = ᾱ'/ᾱ,   g² = ᾱ² (β̄²/ᾱ²)'
 

@@ -1,8 +1,8 @@
 r"""Guidance: by a classifier, without one, by similarity, and exactly for a law whose score is known.
 
-Su Jianlin, 《生成扩散模型漫谈》 9, 2022, archive 9257; Dhariwal, Nichol, Diffusion Models Beat GANs, 2021, arXiv 2105.05233;
-Ho, Salimans, Classifier-Free Diffusion Guidance, 2022, arXiv 2207.12598; Liu et al., More Control for Free!, 2021, arXiv
-2112.05744.
+Su Jianlin, 《生成扩散模型漫谈》 9, 2022, archive 9257; Dhariwal, Nichol, Diffusion Models Beat GANs, 2021, arXiv
+2105.05233; Ho, Salimans, Classifier-Free Diffusion Guidance, 2022, arXiv 2207.12598; Liu et al., More Control for
+Free!, 2021, arXiv 2112.05744.
 """
 
 from __future__ import annotations
@@ -63,8 +63,8 @@ class ClassifierGuidance:
     Args:
         log_prob: (x, t) -> ln p(y|x_t) for the wanted y, (batch,).
         scale: γ.
-        classifier: the network behind log_prob, if any: it must be in eval mode, since statistics over a batch would mix
-            the gradients of different samples.
+        classifier: the network behind log_prob, if any: it must be in eval mode, since statistics over a batch would
+            mix the gradients of different samples.
     """
 
     def __init__(

@@ -1,7 +1,7 @@
 r"""The optimal variance of the reverse step: Analytic-DPM, and its estimates from a denoiser.
 
-Su Jianlin, 《生成扩散模型漫谈》 7 and 8, 2022, archives 9245, 9246; Bao et al., Analytic-DPM, 2022, arXiv 2201.06503, and
-Estimating the Optimal Covariance with Imperfect Mean, 2022, arXiv 2206.07309.
+Su Jianlin, 《生成扩散模型漫谈》 7 and 8, 2022, archives 9245, 9246; Bao et al., Analytic-DPM, 2022, arXiv
+2201.06503, and Estimating the Optimal Covariance with Imperfect Mean, 2022, arXiv 2206.07309.
 
 The variance of a step t → s is λ² + γ²σ̄_t², where γ = ᾱ_s − ᾱ_t √(β̄_s² − λ²)/β̄_t multiplies x_0 and σ̄_t² =
 E tr Cov(x_0|x_t)/d (claim optimal_variance/mixture-variance).

@@ -232,7 +232,9 @@ def evaluate(model: Model, data: Images | Text, settings: Settings, batches: int
     return sum(losses) / len(losses)
 
 
-def write_samples(model: Model, out: str | Path, *, count: int = 64, seed: int = 0, prompt: str = "def ") -> Path | None:
+def write_samples(
+    model: Model, out: str | Path, *, count: int = 64, seed: int = 0, prompt: str = "def "
+) -> Path | None:
     """A grid of images, `samples.png`, or a text, `samples.txt`; None for models that can't be sampled."""
     out = Path(out)
     generator = torch.Generator().manual_seed(seed)
