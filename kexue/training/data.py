@@ -19,6 +19,9 @@ import torch
 from torch import Tensor
 from torch.utils.data import Dataset, Sampler
 
+from kexue.models import LanguageModel
+from kexue.models._model import ARCHITECTURES
+
 IMAGE_SUFFIXES = (".png", ".jpg", ".jpeg", ".bmp", ".webp", ".gif")
 STDLIB_BYTES = 8_000_000
 
@@ -41,20 +44,21 @@ class Images(Dataset[dict[str, Tensor]]):
 
 
 class Text(Dataset[dict[str, Tensor]]):
-    """Windows of context + 1 bytes, side by side."""
+    """Windows of `context` bytes, side by side, with the byte behind each if `next_byte` is to be predicted."""
 
-    def __init__(self, data: bytes, context: int, name: str) -> None:
-        if len(data) < context + 1:
-            raise DataError(f"{name} must have at least context + 1 = {context + 1} bytes, got {len(data)}")
+    def __init__(self, data: bytes, context: int, name: str, next_byte: bool = True) -> None:
+        self.extra = int(next_byte)
+        if len(data) < context + self.extra:
+            raise DataError(f"{name} must have at least {context + self.extra} bytes for its context, got {len(data)}")
         self.tokens = torch.from_numpy(np.frombuffer(data, dtype=np.uint8).copy())
         self.context = context
 
     def __len__(self) -> int:
-        return (len(self.tokens) - 1) // self.context
+        return (len(self.tokens) - self.extra) // self.context
 
     def __getitem__(self, index: int) -> dict[str, Tensor]:
         start = index * self.context
-        return {"tokens": self.tokens[start : start + self.context + 1].long()}
+        return {"tokens": self.tokens[start : start + self.context + self.extra].long()}
 
 
 class Batches(Sampler[list[int]]):
@@ -88,8 +92,10 @@ def wants(config: Any) -> str:
     """What a model is trained on, read off its config: "images" or "tokens".
 
     Raises:
-        DataError: for a config with neither an image size nor a vocabulary.
+        DataError: for a config with neither an image size nor a vocabulary, or of a model that needs labels.
     """
+    if hasattr(config, "num_labels"):
+        raise DataError(f"{type(config).__name__} needs labels, which the data here don't have")
     if hasattr(config, "image_size"):
         return "images"
     if hasattr(config, "vocab_size"):
@@ -117,7 +123,8 @@ def load(name: str, config: Any) -> Images | Text:
     if wanted == "tokens":
         if config.vocab_size < 256:
             raise DataError(f"vocab_size must be at least 256 for bytes, got {config.vocab_size}: pass vocab_size=256")
-        return Text(_text(kind, rest), config.context, name)
+        next_byte = issubclass(ARCHITECTURES[type(config)], LanguageModel)
+        return Text(_text(kind, rest), config.context, name, next_byte)
     if kind == "digits":
         return Images(_digits(config.image_size, config.channels))
     return Images(_stack(_files(rest) if kind == "images" else _hf_images(rest), config.image_size, config.channels))

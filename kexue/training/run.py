@@ -98,8 +98,9 @@ class Training(lightning.LightningModule):
         norm = clip_gradients_(list(self.model.parameters()), self.settings.clip_norm, self.settings.clip)
         self.log("gradient norm", norm)
 
-    def on_train_batch_end(self, outputs: Any, batch: Any, batch_idx: int) -> None:
-        if self.average is not None:
+    def optimizer_step(self, *args: Any, **kwargs: Any) -> None:
+        super().optimizer_step(*args, **kwargs)
+        if self.average is not None:  # here, since a checkpoint is written before the hooks at the end of a batch
             decay = min(self.settings.ema, (1 + self.global_step) / (10 + self.global_step))
             with torch.no_grad():
                 for mean, now in zip(self.average.parameters(), self.model.parameters(), strict=True):
