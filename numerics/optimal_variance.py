@@ -57,7 +57,6 @@ def figures() -> dict[str, Any]:
     bar2 = np.concatenate([[1.0], np.cumprod(alpha2)])
     t = np.arange(2, 1001)
     a2, before, now = alpha2[t - 1], bar2[t - 1], bar2[t]
-    beta2 = 1 - a2
     figure = Figure(figsize=(6.5, 4), layout="constrained")
     axes = figure.subplots()
     for v in (0.05, 0.25, 1.0):

@@ -70,5 +70,8 @@ PRESETS = {
     ),
     "su": SuDDPMConfig(),
     "su-2-blocks": SuDDPMConfig(num_blocks=2),
+    "su-v2": DDPMConfig(
+        image_size=128, multipliers=(1, 1, 2, 2, 4, 4), attention=(), dropout=0.0, schedule="article"
+    ),
     "su-tiny": SuDDPMConfig(image_size=16, width=32, multipliers=(1, 2), steps=50),
 }  # fmt: skip

@@ -13,7 +13,7 @@ from torch import Tensor, nn
 from kexue.models._model import Config, Model
 
 from .process import q_sample, sample_chain
-from .schedule import NoiseSchedule, article_schedule, linear_schedule
+from .schedule import NoiseSchedule, article_schedule, cosine_schedule, linear_schedule
 from .su_unet import SuUNet
 from .unet import UNet
 
@@ -90,7 +90,8 @@ class DDPMConfig(Config):
     attention: tuple[int, ...] = (16,)
     dropout: float = 0.1
     steps: int = 1000
-    smallest: float = 1e-4  # β_1²
+    schedule: str = "linear"
+    smallest: float = 1e-4  # β_1² of the linear schedule
     largest: float = 0.02  # β_T²
 
     def __post_init__(self) -> None:
@@ -98,15 +99,24 @@ class DDPMConfig(Config):
             raise ValueError("multipliers must name at least one level, got none")
         if not 0 <= self.dropout < 1:
             raise ValueError(f"dropout must be in [0, 1), got {self.dropout}")
+        if self.schedule not in ("linear", "article", "cosine"):
+            raise ValueError(f"schedule must be linear, article or cosine, got {self.schedule!r}")
 
 
 class DDPM(Diffusion, config=DDPMConfig):
-    """The model of Ho et al.: U-Net, linear schedule on β², mean squared error."""
+    """The model of Ho et al.: U-Net, linear schedule on β², mean squared error.
+
+    Without `attention` and with the articles' schedule it is the second network of the articles' code ("su-v2").
+    """
 
     def __init__(self, config: DDPMConfig) -> None:
         super().__init__(config)
         c = config
-        self.schedule = NoiseSchedule(linear_schedule(c.steps, c.smallest, c.largest))
+        if c.schedule == "linear":
+            alpha = linear_schedule(c.steps, c.smallest, c.largest)
+        else:
+            alpha = article_schedule(c.steps) if c.schedule == "article" else cosine_schedule(c.steps)
+        self.schedule = NoiseSchedule(alpha)
         self.network = UNet(
             c.image_size, c.channels, c.width, c.multipliers, c.num_blocks, c.attention, c.dropout
         )

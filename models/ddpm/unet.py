@@ -106,7 +106,7 @@ class UNet(nn.Module):
         channels: of the images.
         width: channels of the first level; level i has width · multipliers[i].
         num_blocks: residual blocks a level on the way down; one more on the way up.
-        attention: resolutions with self-attention.
+        attention: resolutions with self-attention, which the middle then has too.
     """
 
     def __init__(
@@ -149,7 +149,7 @@ class UNet(nn.Module):
                 side //= 2
         self.down = nn.ModuleList(down)
         self.middle1 = ResBlock(now, now, time_width, dropout, groups)
-        self.middle_attention = AttentionBlock(now, groups)
+        self.middle_attention = AttentionBlock(now, groups) if attention else nn.Identity()
         self.middle2 = ResBlock(now, now, time_width, dropout, groups)
         up: list[nn.Module] = []
         for level in reversed(range(levels)):

@@ -9,29 +9,28 @@ from itertools import pairwise
 from typing import Any
 
 import numpy as np
-from sympy import Rational
+from sympy import Rational, erfc, sqrt
 
 from kexue import Estimate, claim, experiment
 
 
 @experiment("proportion", chunk=100_000)
-def larger_than_step(chunk, count, alpha2=0.81, beta_bar2=0.36, cut=1.0):
-    """How often |x_t| > cut for x_t = ᾱ_t x_0 + β̄_t ε built step by step from x_0 = 0: three steps of one α."""
+def beyond_one(chunk, count, alpha=0.9, squared=True):
+    """How often |x_3| > 1, three steps from x_0 ~ N(0, 1) with α² + β² = 1 (or α + β = 1)."""
     g = chunk.generator()
-    x = np.zeros(count)
+    beta = np.sqrt(1 - alpha**2) if squared else 1 - alpha
+    x = g.standard_normal(count)
     for _ in range(3):
-        x = np.sqrt(alpha2) * x + np.sqrt(1 - alpha2) * g.standard_normal(count)
-    return int((x * x > cut * beta_bar2).sum())
+        x = alpha * x + beta * g.standard_normal(count)
+    return int((np.abs(x) > 1).sum())
 
 
-@claim(mutants=[dict(square=Rational(36, 100)), dict(alpha2=0.5)])
-def closed_form_marginal(square=1 - Rational(81, 100) ** 3, alpha2=0.81):
-    r"""Three steps with $\alpha^2 = 0.81$ from $x_0 = 0$ give the variance $1 - \alpha^6$: simulated, as the
-    probability that $x_3^2$ exceeds it, which is $\mathrm{erfc}(1/\sqrt2)$.
+@claim(mutants=[dict(value=erfc(1 / sqrt(3))), dict(squared=False)])
+def unit_variance_preserved(value=erfc(1 / sqrt(2)), squared=True):
+    r"""N(0, 1) is kept by steps with $\alpha^2 + \beta^2 = 1$: simulated for three steps, as $P(|x_3| > 1) =
+    \mathrm{erfc}(1/\sqrt2)$.
     """
-    import sympy as sp
-
-    return Estimate(larger_than_step(alpha2=alpha2, beta_bar2=float(square)), sp.erfc(1 / sp.sqrt(2)), Rational(1, 50))
+    return Estimate(beyond_one(squared=squared), value, Rational(1, 50))
 
 
 def alpha_bars() -> dict[str, np.ndarray]:

@@ -115,11 +115,14 @@ def test_ddim_with_a_constant_eps():
 @pytest.mark.parametrize(
     ("v", "steps", "sampler", "expected"),
     [
-        (0.25, 10, "ddim", 0.13888), (0.25, 50, "ddim", 0.22301), (1.0, 10, "ddim", 0.69030), (4.0, 10, "ddim", 2.95622),
+        (0.25, 10, "ddim", 0.13888), (0.25, 50, "ddim", 0.22301), (1.0, 10, "ddim", 0.69030),
+        (4.0, 10, "ddim", 2.95622),
     ],
 )  # fmt: skip
 def test_few_steps_lose_variance_exactly(v, steps, sampler, expected):
-    """DDIM is linear on Gaussian data: the image of x = 1 squared is the output variance (ddpm/chain-variance-recursion)."""
+    """DDIM is linear on Gaussian data: the image of x = 1 squared is the output variance
+    (ddpm/chain-variance-recursion).
+    """
     x = torch.ones(1, 1, dtype=torch.float64)
     out = sample_chain(gaussian_denoiser(ARTICLE, v), x, ARTICLE, steps=steps, sampler=sampler)
     assert float(out) ** 2 == pytest.approx(expected, abs=6e-6)

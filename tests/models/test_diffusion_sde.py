@@ -60,7 +60,7 @@ def test_coefficients_are_those_of_the_marginal(sde):
     """ᾱ' = fᾱ and (β̄²)' = 2fβ̄² + g², by central differences."""
     for t in (0.1, 0.5, 0.9):
         h = 1e-6
-        slope = lambda f: (f(t + h) - f(t - h)) / (2 * h)  # noqa: E731
+        slope = lambda f, t=t, h=h: (f(t + h) - f(t - h)) / (2 * h)  # noqa: E731
         assert slope(sde.alpha_bar) == pytest.approx(sde.f(t) * sde.alpha_bar(t), rel=1e-6, abs=1e-7)
         expected = 2 * sde.f(t) * sde.beta_bar(t) ** 2 + sde.g2(t)
         assert slope(lambda u: sde.beta_bar(u) ** 2) == pytest.approx(expected, rel=1e-6, abs=1e-7)

@@ -1,0 +1,78 @@
+"""The U-Net's forward and backward pass beside diffusers' UNet2DModel of the same layout, and the sampler's overhead.
+
+    make bench ARGS="-k ddpm"
+"""
+
+from __future__ import annotations
+
+import pytest
+
+torch = pytest.importorskip("torch")
+
+from kexue.models.ddpm import NoiseSchedule, UNet, linear_schedule, sample_chain  # noqa: E402
+
+SIZE, WIDTH, LEVELS = 32, 64, (1, 2, 2)
+
+
+def ours() -> torch.nn.Module:
+    return UNet(SIZE, 3, WIDTH, LEVELS, 2, (16,), 0.0)
+
+
+def theirs() -> torch.nn.Module:
+    """The same widths, blocks and attention; its attention has heads of 8 channels unless told otherwise."""
+    diffusers = pytest.importorskip("diffusers")
+    return diffusers.UNet2DModel(
+        sample_size=SIZE, in_channels=3, out_channels=3, layers_per_block=2, norm_num_groups=32,
+        block_out_channels=[WIDTH * m for m in LEVELS], attention_head_dim=None,
+        down_block_types=["DownBlock2D", "AttnDownBlock2D", "DownBlock2D"],
+        up_block_types=["UpBlock2D", "AttnUpBlock2D", "UpBlock2D"],
+    )  # fmt: skip
+
+
+def step(network, x, t):
+    for p in network.parameters():
+        p.grad = None
+    out = network(x, t)
+    (out if isinstance(out, torch.Tensor) else out.sample).square().mean().backward()
+
+
+@pytest.mark.benchmark(group="ddpm: U-Net of 64-128-128 channels, 8 images of 32 × 32, forward and backward")
+@pytest.mark.parametrize("who", ["ours", "diffusers"])
+def test_unet(benchmark, who):
+    torch.manual_seed(0)
+    network = ours() if who == "ours" else theirs()
+    x, t = torch.randn(8, 3, SIZE, SIZE), torch.randint(1, 1000, (8,))
+    benchmark.extra_info["parameters"] = sum(p.numel() for p in network.parameters())
+    benchmark.pedantic(step, (network, x, t), rounds=5, warmup_rounds=1)
+
+
+@pytest.mark.benchmark(group="ddpm: 10 steps for 8 images: the network's calls alone, and the sampler")
+@pytest.mark.parametrize("who", ["calls", "sampler"])
+def test_sampler_overhead(benchmark, who):
+    network = ours().eval()
+    schedule = NoiseSchedule(linear_schedule(100))
+    x, t = torch.randn(8, 3, SIZE, SIZE), torch.full((8,), 50)
+
+    @torch.no_grad()
+    def calls():
+        for _ in range(10):
+            network(x, t)
+
+    run = calls if who == "calls" else lambda: sample_chain(network, x, schedule, steps=10, sampler="ddim")
+    benchmark.pedantic(run, rounds=5, warmup_rounds=1)
+
+
+@pytest.mark.gpu
+@pytest.mark.benchmark(group="ddpm: CUDA, the CIFAR-10 U-Net, 64 images, forward and backward")
+def test_cuda(benchmark):
+    if not torch.cuda.is_available():
+        pytest.skip("no CUDA device")
+    network = UNet(32, 3, 128, (1, 2, 2, 2), 2, (16,), 0.1).cuda()
+    x, t = torch.randn(64, 3, 32, 32, device="cuda"), torch.randint(1, 1000, (64,), device="cuda")
+
+    def run():
+        with torch.autocast("cuda", torch.bfloat16):
+            step(network, x, t)
+        torch.cuda.synchronize()
+
+    benchmark.pedantic(run, rounds=10, warmup_rounds=3)
