@@ -1,4 +1,5 @@
-"""What the modules share: symbols, Legendre polynomials, the exact matrices of the measures, and checks of arguments."""
+"""What the modules share: symbols, Legendre polynomials, the exact matrices of the measures, and checks of arguments.
+"""
 
 from __future__ import annotations
 
@@ -30,7 +31,7 @@ NORMS = ("paper", "article", "lmu")
 
 def even(e: Any) -> Any:
     """χ: 1 for an even integer, 0 for an odd one."""
-    return (1 + (-1) ** e) / 2
+    return (1 + sp.Integer(-1) ** e) / 2
 
 
 def legendre(count: int) -> list[fmpq_poly]:
@@ -90,7 +91,8 @@ def positive(value: Any, name: str) -> sp.Expr:
 def transition(
     measure: str, N: int, *, norm: str = "paper", window: Any = 1, alpha: Any = 0, beta: Any = 1
 ) -> tuple[sp.ImmutableMatrix, sp.ImmutableMatrix]:
-    r"""The exact matrices A (N×N) and B (N×1) of a measure: $x' = Ax + Bu$, or $x' = (Ax + Bu)/t$ for the scaled ones.
+    r"""The exact matrices A (N×N) and B (N×1) of a measure: $x' = Ax + Bu$, or $x' = (Ax + Bu)/t$ for the scaled
+    ones.
 
     Args:
         measure: "legs" (whole history, scaled Legendre), "legt" (window, Legendre), "lmu" (the same in the reversed
@@ -149,6 +151,7 @@ def _lmu(r: int, c: int, pair: Any) -> sp.Expr:
 
 def window_modes(M: int, window: Any = 1, gain: Any = 2) -> tuple[sp.ImmutableMatrix, sp.ImmutableMatrix]:
     """Window and Fourier modes n = −M, …, M: A = diag(2πi n/w) − (gain/w) 11ᵀ, B = gain/w. The article has gain 1."""
+    window = positive(window, "window")
     modes = range(-M, M + 1)
     A = [[(2 * pi * I * a if a == b else 0) / window - sp.sympify(gain) / window for b in modes] for a in modes]
     return sp.ImmutableMatrix(A), sp.ImmutableMatrix([sp.sympify(gain) / window] * len(A))
@@ -190,19 +193,20 @@ def root_free(measure: str, N: int) -> tuple[fmpq_mat, fmpq_mat]:
 
 
 def legs_eigenvectors(N: int, signed: bool = True) -> fmpq_mat:
-    """(−1)^{n+j} C(n, j) C(n+j, j): column j is the eigenvector of LegS for −(j+1), in the norm "lmu"."""
-    return fmpq_mat(
-        [[(-1 if signed and (a + b) % 2 else 1) * math.comb(a, b) * math.comb(a + b, b) for b in range(N)]
-         for a in range(N)]
-    )  # fmt: skip
+    """(2n+1)(−1)^{n+j} C(n, j) C(n+j, j): column j is the eigenvector of LegS for −(j+1), in the norm "lmu"."""
+    def entry(a: int, b: int) -> int:
+        sign = -1 if signed and (a + b) % 2 else 1
+        return sign * (2 * a + 1) * math.comb(a, b) * math.comb(a + b, b)
+
+    return fmpq_mat([[entry(a, b) for b in range(N)] for a in range(N)])
 
 
 def legs_eigenvectors_inverse(N: int) -> fmpq_mat:
-    """(2n+1) (j!)²/((j−n)! (j+n+1)!) for j ≥ n, in row j and column n."""
+    """(j!)²/((j−n)! (j+n+1)!) for j ≥ n, in row j and column n."""
     def entry(b: int, a: int) -> fmpq:
         if a > b:
             return fmpq(0)
-        return fmpq((2 * a + 1) * math.factorial(b) ** 2, math.factorial(b - a) * math.factorial(a + b + 1))
+        return fmpq(math.factorial(b) ** 2, math.factorial(b - a) * math.factorial(a + b + 1))
 
     return fmpq_mat([[entry(b, a) for a in range(N)] for b in range(N)])
 
@@ -220,9 +224,8 @@ def legs_propagator(N: int, ratio: Any) -> sp.ImmutableMatrix:
     rho = positive(ratio, "ratio")
     if not rho.is_Rational or rho > 1:
         raise ValueError(f"ratio must be a rational number in (0, 1], got {ratio!r}")
-    return sp.ImmutableMatrix(
-        [[Rational(e.numerator, e.denominator) for e in row] for row in table(propagator(N, fmpq(int(rho.p), int(rho.q))))]
-    )
+    found = table(propagator(N, fmpq(int(rho.p), int(rho.q))))
+    return sp.ImmutableMatrix([[Rational(e.numerator, e.denominator) for e in row] for row in found])
 
 
 def propagator(N: int, rho: fmpq) -> fmpq_mat:

@@ -62,8 +62,8 @@ def legendre_recurrences(factor=lambda n: 2 * n + 1):
 def legendre_derivative_expansion(parity=0, index=1):
     r"""$p_{n+1}' = \sum_{k\le n}(2k+1)\chi_{n-k}p_k$ for all n, where χ is 1 for even and 0 for odd indices.
 
-    The sum S_n obeys $S_{n+2} = S_n + (2n+5)p_{n+2}$, $S_0 = 1$, $S_1 = 3t$. A mutant sums over odd n − k instead, which
-    is S_{n−1}: at index n it would need S_n = p_{n+2}'.
+    The sum S_n obeys $S_{n+2} = S_n + (2n+5)p_{n+2}$, $S_0 = 1$, $S_1 = 3t$.
+
     """
     sums, start = {S(n + 2): S(n) + (2 * n + 5) * P(n + 2)}, {S(0): 1, S(1): 3 * t}
     return Induction(
@@ -94,7 +94,6 @@ def legendre_shifted_derivative(leading=lambda n: -(n + 1)):
     )  # fmt: skip
 
 
-LEGENDRE_EQUATION = Eq((1 - t**2) * E(n) - 2 * t * D(n) + n * (n + 1) * P(n), 0)
 THIRD = Eq((1 - t**2) * D(n + 1), (n + 1) * (P(n) - t * P(n + 1)))
 
 
@@ -113,10 +112,10 @@ def legendre_orthogonality(
 ):
     r"""$\int_{-1}^1p_mp_n = \frac2{2n+1}\delta_{mn}$, $p_n(1) = 1$, $p_n(-1) = (-1)^n$ for all m, n.
 
-    Orthogonality: $((1-t^2)p_n')' = -n(n+1)p_n$ for all n by induction, so $(1-t^2)(p_m'p_n - p_mp_n')$, which vanishes at
-    ±1, has the derivative $(n-m)(n+m+1)p_mp_n$, and n + m + 1 > 0. Norm: $[tp_n^2]_{-1}^1 = 2$ is $h +
-    2\int tp_np_n' = h + 2nh$ by `legendre-times-derivative`. Also compared for all m, n ≤ 60, and with Gram–Schmidt from
-    monomials for n < 12.
+    Orthogonality: $((1-t^2)p_n')' = -n(n+1)p_n$ for all n by induction, so $(1-t^2)(p_m'p_n - p_mp_n')$, which
+    vanishes at ±1, has the derivative $(n-m)(n+m+1)p_mp_n$, and n + m + 1 > 0. Norm: $[tp_n^2]_{-1}^1 = 2$ is $h +
+    2\int tp_np_n' = h + 2nh$ by `legendre-times-derivative`. Also compared for all m, n ≤ 60, and with Gram–Schmidt
+    from monomials for n < 12.
     """
     y, dy, ddy, q, dq, ddq, h = sp.symbols("y dy ddy q dq ddq h", real=True)
     m_, i_ = Symbol("m", integer=True), Symbol("n", integer=True)
@@ -137,19 +136,21 @@ def legendre_orthogonality(
         q_i = fmpq_poly(gram_schmidt(i))
         return fraction(integral(q_i * q_i) * table[i].coeffs()[-1] ** 2), fraction(size(i))
 
-    return (
-        Induction(
-            n, 0, BONNET | BONNET_1 | BONNET_2, FIRST | FIRST_1 | FIRST_2,
-            [DERIVATIVE, Eq(E(n + 1), (n + 2) * D(n) + t * E(n)), THIRD,
-             Eq(weight(t) * E(n) - 2 * t * D(n) + n * (n + 1) * P(n), 0)],
-        ),
-        Identity(
-            dW * (dy * q - y * dq) + W * (ddy * q - y * ddq), (i_ - m_) * (i_ + m_ + 1) * y * q, equations
-        ),
-        Identity(h, norm(i_), [Eq(h + 2 * i_ * h, 2), i_ >= 0]),
-        Induction(
-            n, 0, end | other, {P(0): 1, P(1): 1, S(0): 1, S(1): -1},
-            [Eq(P(n), 1), Eq(S(n), left**n)],
+    return Witnesses(
+        (
+            Induction(
+                n, 0, BONNET | BONNET_1 | BONNET_2, FIRST | FIRST_1 | FIRST_2,
+                [DERIVATIVE, Eq(E(n + 1), (n + 2) * D(n) + t * E(n)), THIRD,
+                 Eq(weight(t) * E(n) - 2 * t * D(n) + n * (n + 1) * P(n), 0)],
+            ),
+            Identity(
+                dW * (dy * q - y * dq) + W * (ddy * q - y * ddq), (i_ - m_) * (i_ + m_ + 1) * y * q, equations
+            ),
+            Identity(h, norm(i_), [Eq(h + 2 * i_ * h, 2), i_ >= 0]),
+            Induction(
+                n, 0, end | other, {P(0): 1, P(1): 1, S(0): 1, S(1): -1},
+                [Eq(P(n), 1), Eq(S(n), left**n)],
+            ),
         ),
         ForEach([(a, b) for a in range(61) for b in range(a + 1)], inner, over="0 ≤ m ≤ n ≤ 60"),
         ForEach(range(12), monic_norm, over="degrees 0..11"),

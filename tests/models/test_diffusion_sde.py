@@ -260,7 +260,7 @@ def two_classes(t: int):
 
 
 def test_exact_guidance_is_the_conditional_step():
-    """γ = 1 with the exact posterior: ε and the mean of the conditional law, at any step (guidance/exact-mean-shift)."""
+    """γ = 1 with the exact posterior gives ε and the mean of the conditional law, at any step."""
     x = torch.linspace(-2, 2, 9, dtype=torch.float64)[:, None]
     for t in (2, 300, 900):
         posterior, conditional, unconditional = two_classes(t)
