@@ -169,7 +169,7 @@ def s4_paper_entries(
     The S4 paper (lemma 3.2) names j = i/3 and magnitudes up to $2^{4N/3}$: but $\binom{4m}{2m} \approx 2^{4m}$ at
     (3m, m) is not the largest, as 2.618 > 2^{4/3} = 2.520. For all 1 ≤ j ≤ i: $V_{ij}/V_{i,j-1} =
     \frac{(i+j)(i-j+1)}{2j(2j-1)}$, which is ≥ 1 exactly for those j. The row sums are Fibonacci numbers $F_{2i+1}$
-    and bracket the maximum by $F_{2i+1}/(i+1)$: compared for i = 3..120.
+    and bracket the maximum by $F_{2i+1}/(i+1)$: compared for multiples of 3 up to i = 120.
     """
     i = n
 

@@ -18,7 +18,7 @@ Window = Literal["toeplitz", "block"]
 Gradient = Literal["truncated", "cache", "exact"]
 WINDOWS: tuple[str, ...] = ("toeplitz", "block")
 GRADIENTS: tuple[str, ...] = ("truncated", "cache", "exact")
-NUMBERS_AT_ONCE = 2**22  # of a temporary tensor, where work is done in groups of blocks
+NUMBERS_AT_ONCE = 2**22  # scores and values of the blocks that are done together: they stay in the cache
 EXACT_AT_ONCE = 2**22
 
 
@@ -217,14 +217,14 @@ def vq_attention_step(
         whole = (n - done) // block * block if room == block else 0
         take = whole or min(room, n - done)
         part = slice(done, done + take)
-        rows = (x[:, :, part] for x in (q, k, shortcodes, v))
+        q_own, k_own, z_own, v_own = (x[:, :, part] for x in (q, k, shortcodes, v))
         own = bias
         if bias is not None and bias.ndim > 1 and bias.shape[-2] == n > 1:
             own = bias[..., part, :]
         if whole:
-            outputs.append(_whole(*rows, codebook, own, gradient, state))
+            outputs.append(_whole(q_own, k_own, z_own, v_own, codebook, own, gradient, state))
         else:
-            outputs.append(_within_block(*rows, codebook, own, state))
+            outputs.append(_within_block(q_own, k_own, z_own, v_own, codebook, own, state))
         done += take
     return outputs[0] if len(outputs) == 1 else torch.cat(outputs, dim=2)
 

@@ -115,6 +115,8 @@ class GatedUnitVQ(nn.Module):
     positions only.
     """
 
+    table: Tensor  # (distances, width): s(i − j)
+
     def __init__(self, c: TransformerVQConfig) -> None:
         super().__init__()
         self.config = c

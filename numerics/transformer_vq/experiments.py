@@ -233,12 +233,13 @@ def figures() -> dict[str, Any]:
     g = np.random.default_rng(2)
     keys = g.standard_normal((4000, 2))
     kappas = np.geomspace(1, 100, 9)
-    euclid, mahalanobis = [], []
+    euclid: list[float] = []
+    mahalanobis: list[float] = []
     codebook = kmeans(keys, 16)
     for kappa in kappas:
         scale = np.array([1.0, kappa**0.5])
-        for name, z in ((euclid, nearest(keys, codebook)), (mahalanobis, nearest(keys * scale, codebook * scale))):
-            name.append((((keys - codebook[z]) * scale) ** 2).sum(axis=1).mean())
+        for errors, z in ((euclid, nearest(keys, codebook)), (mahalanobis, nearest(keys * scale, codebook * scale))):
+            errors.append((((keys - codebook[z]) * scale) ** 2).sum(axis=1).mean())
     anisotropic, axes = panel(
         xlabel="κ, queries with covariance diag(1, κ)", ylabel="error, Euclidean / Mahalanobis", xscale="log"
     )
