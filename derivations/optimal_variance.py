@@ -426,7 +426,7 @@ def optimal_trajectory(search=shortest):
 
     def brute(steps: int) -> Fraction:
         paths = ((0, *inner, 8) for inner in combinations(range(1, 8), steps - 1))
-        return min(sum(cost[edge] for edge in pairwise(path)) for path in paths)
+        return min(sum((cost[edge] for edge in pairwise(path)), Fraction(0)) for path in paths)
 
     return ForEach(range(1, 9), lambda steps: (search(8, steps, cost), brute(steps)), over="N = 8, K = 1..8")
 

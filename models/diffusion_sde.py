@@ -12,6 +12,7 @@ from __future__ import annotations
 
 import math
 from collections.abc import Callable
+from itertools import pairwise
 
 import torch
 from jaxtyping import Float
@@ -269,7 +270,7 @@ def sample_sde(
         return sde.reverse_drift(x, t, score, sigma=0.0)
 
     times = [1 + (stop - 1) * i / steps for i in range(steps + 1)]
-    for t, s in zip(times[:-1], times[1:], strict=True):
+    for t, s in pairwise(times):
         h = t - s
         if sampler == "euler-maruyama":
             sigma = churn * math.sqrt(sde.g2(t))

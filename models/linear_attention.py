@@ -22,7 +22,7 @@ from __future__ import annotations
 import math
 from collections.abc import Callable
 from dataclasses import dataclass
-from typing import NamedTuple
+from typing import Any, NamedTuple
 
 import torch
 import torch.nn.functional as F
@@ -331,8 +331,8 @@ class CausalChunks(torch.autograd.Function):
         count = -(-length // chunk)
         out = torch.empty_like(v)
         states = state.new_empty(count, *state.shape)
-        masses = None if mass is None else mass.new_empty(count, *mass.shape)
-        divisors = None if mass is None else q.new_empty(*q.shape[:2], 1)
+        masses: Any = None if mass is None else mass.new_empty(count, *mass.shape)
+        divisors: Any = None if mass is None else q.new_empty(*q.shape[:2], 1)
         state = state.clone()
         mass = None if mass is None else mass.clone()
         for i in range(count):
@@ -359,7 +359,7 @@ class CausalChunks(torch.autograd.Function):
         q, k, v, out, states, masses, divisors = ctx.saved_tensors
         dq, dk, dv = torch.empty_like(q), torch.empty_like(k), torch.empty_like(v)
         later = states.new_zeros(states.shape[1:]) if grad_state is None else grad_state.clone()  # R
-        later_mass = None
+        later_mass: Any = None
         if masses is not None:
             later_mass = masses.new_zeros(masses.shape[1:]) if grad_mass is None else grad_mass.clone()
         for i in reversed(range(len(states))):

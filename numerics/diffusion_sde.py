@@ -5,6 +5,7 @@ Su Jianlin, 《生成扩散模型漫谈》 5 and 6, 2022, archives 9209, 9228.
 
 from __future__ import annotations
 
+from itertools import pairwise
 from typing import Any
 
 import numpy as np
@@ -77,7 +78,7 @@ def _memorised(width: float = 1.0, count: int = 300) -> float:
         integral = 0.1 * t + t * t / 2 * 19.9
         return float(np.exp(-integral / 2)), float(-np.expm1(-integral))
 
-    for t, s in zip(grid[:-1], grid[1:], strict=True):
+    for t, s in pairwise(grid):
         (a, b2), (a1, b1) = bars(t), bars(s)
         logits = -((x[:, None] - a * points) ** 2) / (2 * width * b2)
         weights = np.exp(logits - logits.max(1, keepdims=True))
@@ -113,7 +114,7 @@ def figures() -> dict[str, Any]:
 
     x = np.linspace(-2.2, 2.2, 15)
     paths = [x]
-    for t, s in zip(times[:-1], times[1:], strict=True):
+    for t, s in pairwise(times):
         density, gap, variance = parts(x, t)
         score = -(density * gap / variance).sum(1) / density.sum(1)
         (a, b2), (a1, b1) = bars(t), bars(s)

@@ -5,6 +5,7 @@ Su Jianlin, 《生成扩散模型漫谈》 9, 2022-08-30, archive 9257.
 
 from __future__ import annotations
 
+from itertools import pairwise
 from typing import Any
 
 import numpy as np
@@ -39,7 +40,7 @@ def guided_flow(gamma: float, particles: int = 2001, steps: int = 400) -> tuple[
     x = ndtri((np.arange(particles) + 0.5) / particles)
     x /= x.std()  # quantiles at midpoints fall short of the variance 1
     grid = np.linspace(1e-6, 1.0, steps + 1)
-    for a, b in zip(grid[:-1], grid[1:], strict=True):
+    for a, b in pairwise(grid):
         h = b - a
         k1 = speed(x, a)
         k2 = speed(x + h / 2 * k1, a + h / 2)

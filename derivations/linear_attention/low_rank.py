@@ -31,7 +31,7 @@ def _largest_trace(count: int, features: int, seed: int, causal: bool) -> Fracti
     for i, qi in enumerate(q):
         row = [Fraction(dot(qi, kj)) if earlier(i, j) or not causal else Fraction(0) for j, kj in enumerate(k)]
         rows.append([value / sum(row) for value in row])
-    return max(sum(rows[i][j] for i, j in enumerate(order)) for order in permutations(range(count)))
+    return max(sum((rows[i][j] for i, j in enumerate(order)), Fraction(0)) for order in permutations(range(count)))
 
 
 @claim(mutants=[dict(causal=True), mutant("domain", most=2), dict(tight=2)])
@@ -107,7 +107,7 @@ def linformer(normalised=True, bound=0, moved=True, square=1):
     def output(mix: list[list[int]], keys: list[list[int]], query: list[int]) -> Fraction:
         mixed = [[sum(e * key[s] for e, key in zip(row, keys, strict=True)) for s in range(2)] for row in mix]
         values = [sum(e * value[0] for e, value in zip(row, v, strict=True)) for row in mix]
-        return sum(w * value for w, value in zip(softmax2([dot(query, key) for key in mixed]), values, strict=True))
+        return Fraction(dot(softmax2([dot(query, key) for key in mixed]), values))
 
     eye = [[int(i == j) for j in range(4)] for i in range(4)]
     pairs = [[1, 1, 0, 0], [0, 0, 1, 1]]

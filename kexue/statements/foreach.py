@@ -162,7 +162,7 @@ class Counts(base.Statement):
 
     Args:
         run: called as run(size, scalar), where scalar(value) makes a counting number; does the algorithm.
-        sizes: the sizes to run.
+        sizes: the sizes to run, numbers or tuples of them.
         formula: for each of "add", "sub", "mul", "div", "neg" a function size -> count; operations that are not named
             must not occur. "flops" stands for the sum of all.
     """
@@ -170,7 +170,7 @@ class Counts(base.Statement):
     kind = "Counts"
 
     def __init__(
-        self, run: Callable[[int, Callable[[Any], Scalar]], Any], sizes: Sequence[int], formula: Mapping[str, Any]
+        self, run: Callable[[Any, Callable[[Any], Scalar]], Any], sizes: Sequence[Any], formula: Mapping[str, Any]
     ) -> None:
         unknown = set(formula) - {"add", "sub", "mul", "div", "neg", "flops"}
         if unknown or not formula:

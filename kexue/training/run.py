@@ -105,8 +105,8 @@ class Training(lightning.LightningModule):
             with torch.no_grad():
                 for mean, now in zip(self.average.parameters(), self.model.parameters(), strict=True):
                     mean.lerp_(now, 1 - decay)
-                for mean, now in zip(self.average.buffers(), self.model.buffers(), strict=True):
-                    mean.copy_(now)
+                for kept, held in zip(self.average.buffers(), self.model.buffers(), strict=True):
+                    kept.copy_(held)
 
 
 def clip_gradients_(parameters: list[torch.nn.Parameter], bound: float, rule: str) -> Tensor:
@@ -248,8 +248,9 @@ def write_samples(
         data = bytes(t for t in text[0].tolist() if t < 256)
         (out / "samples.txt").write_text(data.decode("utf-8", errors="replace") + "\n", encoding="utf-8")
         return out / "samples.txt"
-    if hasattr(model, "sample"):
-        save_grid(model.sample(count, generator=generator), out / "samples.png")
+    draw_images: Any = getattr(model, "sample", None)
+    if draw_images is not None:
+        save_grid(draw_images(count, generator=generator), out / "samples.png")
         return out / "samples.png"
     return None
 

@@ -242,7 +242,7 @@ def test_trajectories_are_optimal():
         )
         assert sum(float(cost[s, t]) for s, t in pairwise(path)) == pytest.approx(best)
         assert path[0] == 0 and path[-1] == 8 and len(path) == steps + 1
-    with pytest.raises(ValueError, match="steps must be in 1..8, got 9"):
+    with pytest.raises(ValueError, match=r"steps must be in 1\.\.8, got 9"):
         optimal_trajectory(cost, 9)
 
 
