@@ -260,7 +260,6 @@ def train(
     """
     with _training_errors():
         from kexue.training import run
-        from kexue.training.data import default_data, load
 
         name = model if "/" in model else f"{model}/{preset or 'tiny'}"
         if "/" in model and preset:
@@ -268,18 +267,13 @@ def train(
         if steps is not None and epochs is not None:
             _fail(f"--steps and --epochs exclude each other, got {steps} and {epochs}")
         overrides = _overrides(set_ or [])
-        if epochs is not None:
-            config = run.preset(name).replace(**overrides)
-            if hasattr(config, "vocab_size") and "vocab_size" not in overrides:
-                config = config.replace(vocab_size=256)
-            steps = max(1, round(epochs * len(load(data or default_data(config), config)) / batch_size))
         settings = run.Settings(
             data=data, steps=steps or 1000, batch_size=batch_size, learning_rate=learning_rate,
             weight_decay=weight_decay, clip=clip, clip_norm=clip_norm, ema=ema, seed=seed, precision=precision,
             devices=devices, strategy="ddp" if devices > 1 and strategy == "auto" else strategy, compile=compile,
             checkpoint_every=checkpoint_every,
         )  # fmt: skip
-        summary = run.train(name, settings, out, resume=resume, overrides=overrides)
+        summary = run.train(name, settings, out, epochs=epochs, resume=resume, overrides=overrides)
     for key, value in summary.items():
         print(f"{key}: {value:.4f}" if isinstance(value, float) else f"{key}: {value}")
 

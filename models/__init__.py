@@ -7,11 +7,11 @@ A module's public names are those of its `__all__`; they are found by reading th
 first used, so that `import kexue.models` costs nothing.
 """
 
-import ast
 import functools
 import importlib
-import pathlib
 import typing
+
+from kexue.models._registry import entries, slugs
 
 if typing.TYPE_CHECKING:
     from kexue.models._language import LanguageModel as LanguageModel
@@ -29,20 +29,10 @@ _PLATFORM = ("Config", "Model", "create_model", "from_pretrained", "list_models"
 def _homes() -> dict[str, str]:
     """Public name -> module, for all articles."""
     homes = {**dict.fromkeys(_PLATFORM, "_model"), "LanguageModel": "_language", "generate": "_language"}
-    for file in sorted(pathlib.Path(__file__).parent.glob("[!_]*")):
-        source = file / "__init__.py" if file.is_dir() else file
-        if source.suffix == ".py" and source.is_file():
-            for name in _literal(source, "__all__", []):
-                homes.setdefault(name, file.stem)
+    for slug in slugs():
+        for name in entries(slug, "__all__"):
+            homes.setdefault(name, slug)
     return homes
-
-
-def _literal(file: pathlib.Path, name: str, default: typing.Any) -> typing.Any:
-    """The value that a module assigns to `name` at its top level, if it is spelt out."""
-    for node in ast.parse(file.read_bytes()).body:
-        if isinstance(node, ast.Assign) and any(isinstance(t, ast.Name) and t.id == name for t in node.targets):
-            return ast.literal_eval(node.value)
-    return default
 
 
 def __getattr__(name: str) -> typing.Any:

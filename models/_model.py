@@ -2,18 +2,19 @@
 
 from __future__ import annotations
 
-import ast
 import dataclasses
 import difflib
 import fnmatch
 import importlib
 import json
-from collections.abc import Iterator, Mapping
+from collections.abc import Mapping
 from pathlib import Path
 from typing import Any, ClassVar, TypeVar, get_args, get_origin, get_type_hints
 
 import torch
 from torch import Tensor, nn
+
+from kexue.models._registry import entries, slugs
 
 WEIGHTS, CONFIG = "model.safetensors", "config.json"
 FORMAT = 1
@@ -219,8 +220,8 @@ def from_pretrained(source: str | Path, *, device: torch.device | str = "cpu") -
     """As `Model.from_pretrained`, for a folder of any architecture: its config says which."""
     folder = _folder(source)
     name = _written(folder)["architecture"]
-    for slug in _slugs():
-        if name in _read(slug, "__all__"):
+    for slug in slugs():
+        if name in entries(slug, "__all__"):
             cls = getattr(importlib.import_module(f"kexue.models.{slug}"), name)
             if isinstance(cls, type) and issubclass(cls, Model):
                 return cls.from_pretrained(folder, device=device)
@@ -263,26 +264,5 @@ def preset(name: str) -> Config:
     return importlib.import_module(f"kexue.models.{slug}").PRESETS[key]  # type: ignore[no-any-return]
 
 
-def _slugs() -> Iterator[str]:
-    for path in sorted(Path(__file__).parent.glob("[!_]*")):
-        if path.suffix == ".py" or (path / "__init__.py").is_file():
-            yield path.stem
-
-
 def _presets() -> list[str]:
-    return [f"{slug}/{key}" for slug in _slugs() for key in _read(slug, "PRESETS")]
-
-
-def _read(slug: str, name: str) -> list[str]:
-    """The entries of a list, or the keys of a dict, that a module assigns to `name`, from its syntax tree."""
-    path = Path(__file__).parent / slug
-    files = sorted(path.glob("*.py")) if path.is_dir() else [path.with_suffix(".py")]
-    found: list[str] = []
-    for file in files:
-        for node in ast.parse(file.read_bytes()).body:
-            target = node.targets[0] if isinstance(node, ast.Assign) else getattr(node, "target", None)
-            value = getattr(node, "value", None)
-            if isinstance(target, ast.Name) and target.id == name and isinstance(value, ast.Dict | ast.List):
-                items = value.keys if isinstance(value, ast.Dict) else value.elts
-                found += [str(ast.literal_eval(item)) for item in items if isinstance(item, ast.Constant)]
-    return found
+    return [f"{slug}/{key}" for slug in slugs() for key in entries(slug, "PRESETS")]

@@ -31,6 +31,7 @@ from torch import Tensor, nn
 
 from kexue.models._language import LanguageModel
 from kexue.models._model import Config
+from kexue.models._torch import is_traced
 
 __all__ = [
     "FavorFeatures",
@@ -284,8 +285,7 @@ def _causal(
 
     On a CPU a loop over chunks keeps the work of a chunk in the cache; a GPU and the compiler want all chunks at once.
     """
-    eager = not torch.compiler.is_compiling() and not torch._C._functorch.is_functorch_wrapped_tensor(q)
-    if q.device.type == "cpu" and eager and not torch.is_autocast_enabled("cpu"):
+    if q.device.type == "cpu" and not is_traced(q) and not torch.is_autocast_enabled("cpu"):
         inputs = [x.flatten(0, 1).contiguous() for x in (q, k, v, state)]
         flat = None if mass is None else mass.flatten(0, 1).contiguous()
         out, state, last = CausalChunks.apply(*inputs, flat, chunk, eps)

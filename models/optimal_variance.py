@@ -17,8 +17,8 @@ import torch
 from jaxtyping import Float
 from torch import Tensor, nn
 
-from .ddpm import NoiseSchedule, ddim_step
-from .ddpm.process import Denoiser, q_sample, sub_sequence
+from .ddpm import NoiseSchedule
+from .ddpm.process import Denoiser, posterior_variance, q_sample, step_mean, sub_sequence
 
 __all__ = [
     "AnalyticSampler",
@@ -131,10 +131,8 @@ class AnalyticSampler:
 
     def variance(self, s: int, t: int) -> tuple[float, float]:
         """(λ², λ² + γ²σ̄_t²) of a step t → s."""
-        c = self.schedule
-        ratio2 = float(c.alpha_bar[t] / c.alpha_bar[s]) ** 2
-        lambda2 = self.eta**2 * float(c.beta_bar[s] / c.beta_bar[t]) ** 2 * (1 - ratio2)
-        return lambda2, optimal_sigma2(s, t, lambda2, float(self.sigma_bar2[t]), c)
+        lambda2 = self.eta**2 * posterior_variance(s, t, self.schedule)
+        return lambda2, optimal_sigma2(s, t, lambda2, float(self.sigma_bar2[t]), self.schedule)
 
     @torch.no_grad()
     def sample(
@@ -152,7 +150,7 @@ class AnalyticSampler:
         for s, t in reversed(list(pairwise(chain))):
             eps = denoiser(x, torch.full((len(x),), t, device=x.device))
             lambda2, total = self.variance(s, t)
-            mean = ddim_step(x, t, s, eps, self.schedule, sigma=math.sqrt(lambda2), noise=torch.zeros_like(x))
+            mean = step_mean(x, t, s, eps, self.schedule, math.sqrt(lambda2))
             deviation = math.sqrt(total)
             if self.last_std is not None and s == chain[1]:
                 deviation = min(deviation, self.last_std)

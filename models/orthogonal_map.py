@@ -24,6 +24,8 @@ import torch
 from jaxtyping import Float, Inexact
 from torch import Tensor, nn
 
+from ._torch import is_traced
+
 __all__ = [
     "VectorToVector",
     "apply_orthogonal_map",
@@ -214,7 +216,7 @@ def _outer(u: Tensor, v: Tensor) -> Tensor:
 
 def _concrete(x: Tensor) -> bool:
     """Whether the values can be looked at."""
-    return not (torch.compiler.is_compiling() or torch._C._functorch.is_functorch_wrapped_tensor(x) or x.is_meta)
+    return not (is_traced(x) or x.is_meta)
 
 
 def _unit_vectors(a: Tensor, b: Tensor, kind: str, normalize: bool) -> tuple[Tensor, Tensor]:

@@ -7,7 +7,7 @@ import json
 import logging
 import math
 import warnings
-from dataclasses import dataclass
+from dataclasses import dataclass, replace
 from pathlib import Path
 from typing import Any
 
@@ -141,12 +141,13 @@ class _Feed(lightning.LightningDataModule):
 
 
 def train(
-    name: str, settings: Settings, out: str | Path, *, resume: bool = False, overrides: dict[str, Any] | None = None,
-    quiet: bool = False,
+    name: str, settings: Settings, out: str | Path, *, epochs: float | None = None, resume: bool = False,
+    overrides: dict[str, Any] | None = None, quiet: bool = False,
 ) -> dict[str, Any]:  # fmt: skip
     """Trains a preset and writes `out`/model (safetensors), samples, TensorBoard logs and a summary.
 
     Args:
+        epochs: passes over the data, instead of the settings' steps.
         resume: go on from the last checkpoint in `out`, which must be there.
         overrides: fields of the model's config.
 
@@ -172,6 +173,8 @@ def train(
     torch.manual_seed(settings.seed)
     model = create_model(name, **overrides)
     data = load(data_name, model.config)
+    if epochs is not None:
+        settings = replace(settings, steps=max(1, round(epochs * len(data) / settings.batch_size)))
     module = Training(model, settings)
     if not resume:
         out.mkdir(parents=True, exist_ok=True)

@@ -35,6 +35,11 @@ def _check_times(t: Tensor, x: Tensor, schedule: NoiseSchedule, least: int = 1) 
             raise ValueError(f"t must lie in {least}..{schedule.steps}, got {int(t.min())}..{int(t.max())}")
 
 
+def _check_step(s: int, t: int, schedule: NoiseSchedule) -> None:
+    if not 0 <= s < t <= schedule.steps:
+        raise ValueError(f"s and t must satisfy 0 ≤ s < t ≤ {schedule.steps}, got s = {s}, t = {t}")
+
+
 def q_sample(
     x0: Float[Tensor, "batch *shape"],
     t: Int[Tensor, "batch"],
@@ -105,23 +110,40 @@ def ddim_step(
         ValueError: s ≥ t, both eta and sigma, or σ outside [0, β̄_s], where no member of the family exists
             (claim ddpm/sigma-beta-not-always-admissible); nothing is clamped.
     """
-    if not 0 <= s < t <= schedule.steps:
-        raise ValueError(f"s and t must satisfy 0 ≤ s < t ≤ {schedule.steps}, got s = {s}, t = {t}")
-    a_s, a_t = (float(schedule.alpha_bar[i]) for i in (s, t))
-    b_s, b_t = (float(schedule.beta_bar[i]) for i in (s, t))
     if sigma is None:
-        sigma = eta * b_s / b_t * math.sqrt(max(0.0, 1 - (a_t / a_s) ** 2))
+        sigma = eta * math.sqrt(posterior_variance(s, t, schedule))
     elif eta:
         raise ValueError(f"eta and sigma exclude each other, got eta = {eta}, sigma = {sigma}")
+    mean = step_mean(xt, t, s, eps, schedule, sigma)
+    if sigma == 0 or s == 0:
+        return mean
+    if noise is None:
+        raise ValueError(f"noise must be given for sigma = {sigma:.6g} > 0")
+    return mean + sigma * noise
+
+
+def posterior_variance(s: int, t: int, schedule: NoiseSchedule) -> float:
+    """β̃² of a step t → s: (β̄_s/β̄_t)² (1 − (ᾱ_t/ᾱ_s)²)."""
+    _check_step(s, t, schedule)
+    a_ratio = float(schedule.alpha_bar[t] / schedule.alpha_bar[s])
+    return float(schedule.beta_bar[s] / schedule.beta_bar[t]) ** 2 * max(0.0, 1 - a_ratio**2)
+
+
+def step_mean(
+    xt: Float[Tensor, "batch *shape"],
+    t: int,
+    s: int,
+    eps: Float[Tensor, "batch *shape"],
+    schedule: NoiseSchedule,
+    sigma: float,
+) -> Float[Tensor, "batch *shape"]:
+    """ᾱ_s x̂_0 + √(β̄_s² − σ²) ε: the mean of the family's member σ. Raises ValueError as `ddim_step`."""
+    _check_step(s, t, schedule)
+    a_s, a_t = (float(schedule.alpha_bar[i]) for i in (s, t))
+    b_s, b_t = (float(schedule.beta_bar[i]) for i in (s, t))
     if not 0 <= sigma <= b_s * (1 + 1e-12):
         raise ValueError(f"sigma must be in [0, β̄_s = {b_s:.6g}], got {sigma:.6g}")
-    x0 = (xt - b_t * eps) / a_t
-    out = a_s * x0 + math.sqrt(max(0.0, b_s**2 - sigma**2)) * eps
-    if sigma > 0 and s > 0:
-        if noise is None:
-            raise ValueError(f"noise must be given for sigma = {sigma:.6g} > 0")
-        out = out + sigma * noise
-    return out
+    return a_s * ((xt - b_t * eps) / a_t) + math.sqrt(max(0.0, b_s**2 - sigma**2)) * eps
 
 
 def ddpm_step(
@@ -143,13 +165,12 @@ def ddpm_step(
     """
     if isinstance(variance, str) and variance not in VARIANCES:
         raise ValueError(f"variance must be small, large or a number, got {variance!r}")
-    quiet = torch.zeros_like(xt)
-    mean = ddim_step(xt, t, s, eps, schedule, eta=1.0, noise=quiet)
-    ratio2 = float(schedule.alpha_bar[t] / schedule.alpha_bar[s]) ** 2
-    if variance == "small":
-        value = float(schedule.beta_bar[s] / schedule.beta_bar[t]) ** 2 * (1 - ratio2)
+    small = posterior_variance(s, t, schedule)
+    mean = step_mean(xt, t, s, eps, schedule, math.sqrt(small))
+    if variance == "large":
+        value = 1 - float(schedule.alpha_bar[t] / schedule.alpha_bar[s]) ** 2
     else:
-        value = 1 - ratio2 if variance == "large" else float(variance)
+        value = small if variance == "small" else float(variance)
     if value < 0:
         raise ValueError(f"variance must be at least 0, got {value}")
     if s == 0 or value == 0:

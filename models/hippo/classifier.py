@@ -12,8 +12,9 @@ from jaxtyping import Float
 from torch import Tensor, nn
 
 from kexue.models._model import Config, Model
+from kexue.models._torch import full_precision
 
-from .layers import INITS, LRU, S4, S4D, S5, StateSpaceLayer, full_precision
+from .layers import INITS, LRU, S4, S4D, S5, StateSpaceLayer
 from .matrices import discretize, hippo_transition
 from .projection import LegSCell
 

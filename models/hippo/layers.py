@@ -7,13 +7,14 @@ numbers. Shapes: B batch, L length, H channels, S stored states.
 
 from __future__ import annotations
 
-import contextlib
 import math
 from typing import Any, ClassVar
 
 import torch
 from jaxtyping import Complex, Float
 from torch import Tensor, nn
+
+from kexue.models._torch import full_precision
 
 from .kernels import discretize_diagonal, dplr_kernel, dplr_readout, dplr_step, expm1, s4d_kernel
 from .matrices import nplr
@@ -33,11 +34,6 @@ def as_pairs(z: Complex[Tensor, "*shape"]) -> Float[Tensor, "*shape 2"]:
 
 def wide(parameter: Tensor) -> Tensor:
     return parameter.to(torch.promote_types(parameter.dtype, torch.float32))
-
-
-def full_precision(x: Tensor) -> Any:
-    """Autocast would round the products that make kernels and states to 8 bits; the meta device has none."""
-    return contextlib.nullcontext() if x.is_meta else torch.autocast(x.device.type, enabled=False)
 
 
 def diagonal_eigenvalues(init: str, N: int) -> Complex[Tensor, "states"]:

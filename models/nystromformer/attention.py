@@ -2,7 +2,6 @@
 
 from __future__ import annotations
 
-import contextlib
 import math
 from typing import Any, NamedTuple
 
@@ -10,6 +9,8 @@ import torch
 import torch.nn.functional as F
 from jaxtyping import Bool, Float, Int
 from torch import Tensor, nn
+
+from kexue.models._torch import full_precision
 
 # V ← factor · V (c₁ − AV (c₂ − AV (… − AV))): name -> (c₁, c₂, …), factor. Products in a step: one more than constants.
 SCHEMES = {"razavi": ((13.0, 15.0, 7.0), 0.25), "newton": ((2.0,), 1.0), "chebyshev": ((3.0, 3.0), 1.0)}
@@ -92,7 +93,7 @@ def _plain_means(x: Tensor, num_landmarks: int) -> Tensor:
 
 def _masked_means(x: Tensor, s: Segments) -> Tensor:
     mean = s.mean.reshape(s.mean.shape[0], *[1] * (x.ndim - 3), *s.mean.shape[1:])
-    with _full_precision(x):
+    with full_precision(x):
         clean = x.masked_fill(~s.mask.reshape(s.mask.shape[0], *[1] * (x.ndim - 3), -1, 1), 0)
         return (mean.to(wide(x)) @ clean.to(wide(x))).to(x.dtype)
 
@@ -128,7 +129,7 @@ def iterative_pinv(
             raise ValueError(f"a must be finite, got a matrix with the sum of absolute values {float(high)}")
         if float(low) == 0:
             raise ValueError("a must have no zero matrix: its norm is the denominator of the initial value")
-    with _full_precision(a):
+    with full_precision(a):
         return _iterate(a.to(wide(a)).reshape(-1, *a.shape[-2:]), steps, scheme, init).reshape(a.shape)
 
 
@@ -213,10 +214,10 @@ def _attend(
 ) -> Tensor:  # fmt: skip
     """F (A⁻¹ (B V)) by two fused attentions: V with the landmarks as queries, then that with the landmarks as keys."""
     keys, landmarks = (None, None) if s is None else (s.mask[:, None, None], s.present[:, None, None])
-    with _full_precision(q):
+    with full_precision(q):
         middle = _inverse(_landmark_attention(q_means, k_means, s), inverse, steps, init)
     summary = F.scaled_dot_product_attention(q_means, k, v, attn_mask=keys)  # B V
-    with _full_precision(q):
+    with full_precision(q):
         mixed = (middle @ summary.to(middle.dtype)).to(summary.dtype)
     out = F.scaled_dot_product_attention(q, k_means, mixed, attn_mask=landmarks)
     if s is None:
@@ -456,12 +457,6 @@ def check_inverse(inverse: str, steps: int, init: str, known: Any) -> None:
 
 def wide(x: Tensor) -> torch.dtype:
     return torch.promote_types(x.dtype, torch.float32)
-
-
-def _full_precision(x: Tensor) -> contextlib.AbstractContextManager[None]:
-    """No autocast: an inverse in bfloat16 is none."""
-    kind = x.device.type
-    return torch.autocast(kind, enabled=False) if torch.amp.is_autocast_available(kind) else contextlib.nullcontext()
 
 
 def _landmarks(x: Tensor, num_landmarks: int, s: Segments | None) -> Tensor:

@@ -11,6 +11,8 @@ import torch.nn.functional as F
 from jaxtyping import Bool, Float, Int
 from torch import Tensor, nn
 
+from kexue.models import _masked
+from kexue.models._masked import hidden_loss, hidden_tokens, initialise
 from kexue.models._model import Config, Model
 
 from .attention import INVERSES, NystromAttention, Segments, check_inverse, check_landmarks, check_mask, segments, wide
@@ -209,7 +211,7 @@ class Nystromformer(_Encoder, config=NystromformerConfig):
         self.order: nn.Module | None = None
         if c.sentence_order:
             self.order = nn.Sequential(nn.Linear(c.width, c.width), nn.Tanh(), nn.Linear(c.width, 2))
-        self.apply(_initialise)
+        self.apply(initialise)
 
     def forward(
         self,
@@ -233,15 +235,11 @@ class Nystromformer(_Encoder, config=NystromformerConfig):
         their order.
         """
         tokens, mask = batch["tokens"], batch.get("mask")
-        masked = batch.get("masked")
-        if masked is None:
-            masked = torch.rand(tokens.shape, device=tokens.device) < self.config.mask_rate
+        masked = hidden_tokens(batch, self.config.mask_rate)
         if mask is not None:
             masked = masked & mask
         hidden = self.encode(tokens.masked_fill(masked, self.config.mask_token), mask, batch.get("types"))
-        each = F.cross_entropy(self.words_of(hidden).flatten(0, 1).float(), tokens.flatten(), reduction="none")
-        weight = masked.flatten().to(each.dtype)
-        loss = (each * weight).sum() / weight.sum().clamp(min=1)
+        loss = hidden_loss(self.words_of(hidden), tokens, masked)
         if self.order is None:
             return loss
         return loss + F.cross_entropy(self.order(hidden[:, 0]).float(), batch["ordered"].long())
@@ -249,11 +247,8 @@ class Nystromformer(_Encoder, config=NystromformerConfig):
     def example(
         self, batch_size: int, generator: torch.Generator | None = None, device: torch.device | str = "cpu"
     ) -> dict[str, Tensor]:
-        size = (batch_size, self.config.context)
-        tokens = torch.randint(self.config.vocab_size, size, generator=generator)
-        order = torch.rand(size, generator=generator).argsort(dim=1)
-        masked = order < max(1, round(self.config.mask_rate * size[1]))
-        batch = {"tokens": tokens.to(device), "masked": masked.to(device)}
+        c = self.config
+        batch = _masked.example(batch_size, c.context, c.vocab_size, c.mask_rate, generator, device)
         if self.order is not None:
             batch["ordered"] = torch.randint(2, (batch_size,), generator=generator).to(device)
         return batch
@@ -273,7 +268,7 @@ class NystromformerClassifier(_Encoder, config=NystromformerClassifierConfig):
         super().__init__(config)
         self.hidden = nn.Linear(config.width, config.head_width)
         self.scores = nn.Linear(config.head_width, config.num_labels)
-        self.apply(_initialise)
+        self.apply(initialise)
 
     def forward(
         self,
@@ -311,11 +306,3 @@ class NystromformerClassifier(_Encoder, config=NystromformerClassifierConfig):
         if "classifier.dense.weight" in state:
             _copy(self.hidden, state, "classifier.dense")
             _copy(self.scores, state, "classifier.out_proj")
-
-
-def _initialise(module: nn.Module) -> None:
-    """N(0, 0.02²) for matrices, zero for biases; the kernels of the convolutions keep theirs."""
-    if isinstance(module, (nn.Linear, nn.Embedding)):
-        nn.init.normal_(module.weight, std=0.02)
-    if isinstance(module, nn.Linear) and module.bias is not None:
-        nn.init.zeros_(module.bias)

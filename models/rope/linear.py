@@ -29,9 +29,7 @@ def rotary_linear_attention(
         frequencies: θ_i, see `rotary_frequencies`.
         causal: sums over j ≤ i instead of all j.
     """
-    if positions is None:
-        positions = torch.arange(q.shape[-2], device=q.device)
-    rotated_q, rotated_k = (apply_rope(x, positions, frequencies, layout) for x in (q, k))
+    rotated_q, rotated_k = _rotated(q, k, frequencies, positions, layout)
     if causal:
         numerator = causal_numerators(rotated_q, rotated_k, v)[0]
         mass = k.cumsum(dim=-2)
@@ -53,10 +51,16 @@ def rotary_linear_attention_quadratic(
     eps: float = 1e-6,
 ) -> Float[Tensor, "batch heads length values"]:
     """The plain reference of `rotary_linear_attention`: forms the length × length weights."""
-    if positions is None:
-        positions = torch.arange(q.shape[-2], device=q.device)
-    rotated_q, rotated_k = (apply_rope(x, positions, frequencies, layout) for x in (q, k))
+    rotated_q, rotated_k = _rotated(q, k, frequencies, positions, layout)
     weights, plain = rotated_q @ rotated_k.mT, q @ k.mT
     if causal:
         weights, plain = weights.tril(), plain.tril()
     return weights @ v / (plain.sum(dim=-1, keepdim=True) + eps)
+
+
+def _rotated(
+    q: Tensor, k: Tensor, frequencies: Tensor, positions: Tensor | None, layout: Layout
+) -> tuple[Tensor, Tensor]:
+    if positions is None:
+        positions = torch.arange(q.shape[-2], device=q.device)
+    return apply_rope(q, positions, frequencies, layout), apply_rope(k, positions, frequencies, layout)

@@ -10,6 +10,8 @@ import torch.nn.functional as F
 from jaxtyping import Bool, Float, Int, Real
 from torch import Tensor, nn
 
+from kexue.models import _masked
+from kexue.models._masked import hidden_loss, hidden_tokens, initialise
 from kexue.models._model import Config, Model
 
 from .rotary import RotaryEmbedding, rotate
@@ -112,7 +114,7 @@ class RoFormer(Model, config=RoFormerConfig):
         self.head = nn.Linear(c.width, c.width)
         self.head_norm = nn.LayerNorm(c.width, eps=c.norm_eps)
         self.head_bias = nn.Parameter(torch.zeros(c.vocab_size))
-        self.apply(_initialise)
+        self.apply(initialise)
 
     def num_encoder_parameters(self) -> int:
         """Without the head."""
@@ -161,22 +163,14 @@ class RoFormer(Model, config=RoFormerConfig):
         them the model doesn't see; if it is absent, `mask_rate` of them are drawn.
         """
         tokens = batch["tokens"]
-        masked = batch.get("masked")
-        if masked is None:
-            masked = torch.rand(tokens.shape, device=tokens.device) < self.config.mask_rate
-        logits = self(tokens.masked_fill(masked, self.config.mask_token))
-        each = F.cross_entropy(logits.flatten(0, 1).float(), tokens.flatten(), reduction="none")
-        weight = masked.flatten().to(each.dtype)
-        return (each * weight).sum() / weight.sum().clamp(min=1)
+        masked = hidden_tokens(batch, self.config.mask_rate)
+        return hidden_loss(self(tokens.masked_fill(masked, self.config.mask_token)), tokens, masked)
 
     def example(
         self, batch_size: int, generator: torch.Generator | None = None, device: torch.device | str = "cpu"
     ) -> dict[str, Tensor]:
-        size = (batch_size, self.config.context)
-        tokens = torch.randint(self.config.vocab_size, size, generator=generator)
-        order = torch.rand(size, generator=generator).argsort(dim=1)
-        masked = order < max(1, round(self.config.mask_rate * size[1]))
-        return {"tokens": tokens.to(device), "masked": masked.to(device)}
+        c = self.config
+        return _masked.example(batch_size, c.context, c.vocab_size, c.mask_rate, generator, device)
 
     @classmethod
     def from_huggingface(cls, state: Mapping[str, Tensor], config: RoFormerConfig) -> RoFormer:
@@ -208,11 +202,3 @@ class RoFormer(Model, config=RoFormerConfig):
         copy(model.head_norm, "cls.predictions.transform.LayerNorm")
         model.head_bias.data.copy_(state["cls.predictions.bias"])
         return model
-
-
-def _initialise(module: nn.Module) -> None:
-    """N(0, 0.02²) for matrices, zero for biases."""
-    if isinstance(module, (nn.Linear, nn.Embedding)):
-        nn.init.normal_(module.weight, std=0.02)
-    if isinstance(module, nn.Linear) and module.bias is not None:
-        nn.init.zeros_(module.bias)

@@ -20,6 +20,7 @@ from torch.distributed.algorithms._checkpoint.checkpoint_wrapper import (  # noq
 import kexue.models  # noqa: E402
 from kexue.models import create_model, from_pretrained, list_models  # noqa: E402
 from kexue.models._model import CONFIG, WEIGHTS, preset  # noqa: E402
+from kexue.models._registry import entries, slugs  # noqa: E402
 
 TINY = [name for name in list_models() if name.endswith("tiny")]
 
@@ -40,8 +41,8 @@ def test_every_article_with_presets_has_a_tiny_one():
 
 def test_public_names_are_unique_and_there():
     homes: dict[str, str] = {}
-    for file in sorted(kexue.models._model._slugs()):
-        for name in kexue.models._model._read(file, "__all__"):
+    for file in slugs():
+        for name in entries(file, "__all__"):
             assert homes.setdefault(name, file) == file, f"{name} is public in {homes[name]} and {file}"
             assert getattr(kexue.models, name) is not None
 
