@@ -53,11 +53,11 @@ gpu: ## on a machine with an NVIDIA GPU and a CUDA torch: tests marked gpu, CUDA
 	PYTHONPATH=. $(PYTHON) -m pytest tests/gpu -m gpu --confcutdir=tests/gpu $(ARGS)
 	PYTHONPATH=. $(PYTHON) benchmarks/on_gpu.py
 
-# An editable install hides the mapped rooms from mypy, so it checks a regular one.
 train-demo: $(VENV)/train.installed ## train a small DDPM on digits and a small language model, on the CPU, into demo/
 	rm -rf demo
 	$(BIN)/python -c "from kexue.training.run import demo; demo('demo')"
 
+# An editable install hides the mapped rooms from mypy, so it checks a regular one.
 lint: $(VENV)/lint.installed ## ruff, and mypy over all packages
 	$(BIN)/ruff check .
 	rm -rf build $(CHECKED)
@@ -75,7 +75,7 @@ $(VENV)/torch.installed: EXTRAS := [models]
 $(VENV)/train.installed: EXTRAS := [models,train]
 $(VENV)/dev.installed: EXTRAS := [dev,lint,models,scale,train]
 $(VENV)/peers.installed: EXTRAS := [dev,models,peers,train]
-$(VENV)/lint.installed: EXTRAS := [lint]
+$(VENV)/lint.installed: EXTRAS := [lint,models,train]
 
 $(VENV)/%.installed: pyproject.toml constraints.txt | $(BIN)/python
 	rm -rf build
