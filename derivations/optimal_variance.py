@@ -83,20 +83,21 @@ def estimate_1(sign=-1):
     return Identity((X2 - 2 * m * m0 + m0**2) + sign * (M2 - 2 * m * m0 + m0**2), residual)
 
 
-@claim(mutants=[dict(scale=Bt / At), dict(power=1)])
-def estimate_2(scale=Bt2 / At**2, power=2):
+@claim(mutants=[dict(scale=Bt / At), dict(power=1), dict(weight=Bt)])
+def estimate_2(scale=Bt2 / At**2, power=2, weight=Bt2):
     r"""$\bar\sigma_t^2 = \frac{\bar\beta_t^2}{\bar\alpha_t^2}(1 - E\|\varepsilon^*\|^2/d) =
     \frac{\bar\beta_t^2}{\bar\alpha_t^2}(1 - \bar\beta_t^2J_t)$, so $E\|\varepsilon^*\|^2 \le d$.
 
     $x_0 - \bar\mu = \frac{\bar\beta_t}{\bar\alpha_t}(\varepsilon^* - \varepsilon)$ and $E\|\varepsilon -
     \varepsilon^*\|^2/d = 1 - E2$ by the tower rule, E2 = $E\|\varepsilon^*\|^2/d$; $\varepsilon^* =
-    -\bar\beta_t\nabla\ln p_t$. As matrices $\Sigma_t = \frac{\bar\beta_t^2}{\bar\alpha_t^2}(I -
-    E\varepsilon^*\varepsilon^{*\top})$, by the same computation.
+    -\bar\beta_t\nabla\ln p_t$, where f stands for the gradient. As matrices $\Sigma_t =
+    \frac{\bar\beta_t^2}{\bar\alpha_t^2}(I - E\varepsilon^*\varepsilon^{*\top})$, by the same computation.
     """
     difference = (x - Bt * e) / At - (x - Bt * f) / At
     return (
         Identity(difference**2, scale * (e - f) ** 2, STEP),
         Identity(1 - power * E2 + E2, 1 - E2),
+        Identity((-Bt * f) ** 2, weight * f**2, STEP),
     )
 
 
