@@ -1,6 +1,10 @@
-"""The U-Net's forward and backward pass beside diffusers' UNet2DModel of the same layout, and the sampler's overhead.
+"""The U-Net's forward and backward pass beside those of two peers, and the sampler's overhead.
 
     make bench ARGS="-k ddpm"
+
+diffusers' UNet2DModel has the same layout. denoising-diffusion-pytorch's Unet has another one; a width of 72 gives it as
+many parameters as ours (and fewer operations). It is no part of `kexue[peers]`, because it insists on torchvision:
+where it isn't installed its case is skipped.
 """
 
 from __future__ import annotations
@@ -29,6 +33,14 @@ def theirs() -> torch.nn.Module:
     )  # fmt: skip
 
 
+def unet_of_denoising_diffusion_pytorch() -> torch.nn.Module:
+    peer = pytest.importorskip("denoising_diffusion_pytorch", reason="needs torchvision, which kexue[peers] leaves out")
+    return peer.Unet(dim=72, dim_mults=LEVELS, channels=3, full_attn=(False, True, False))
+
+
+NETWORKS = {"ours": ours, "diffusers": theirs, "denoising-diffusion-pytorch": unet_of_denoising_diffusion_pytorch}
+
+
 def step(network, x, t):
     for p in network.parameters():
         p.grad = None
@@ -37,10 +49,10 @@ def step(network, x, t):
 
 
 @pytest.mark.benchmark(group="ddpm: U-Net of 64-128-128 channels, 8 images of 32 × 32, forward and backward")
-@pytest.mark.parametrize("who", ["ours", "diffusers"])
+@pytest.mark.parametrize("who", NETWORKS)
 def test_unet(benchmark, who):
     torch.manual_seed(0)
-    network = ours() if who == "ours" else theirs()
+    network = NETWORKS[who]()
     x, t = torch.randn(8, 3, SIZE, SIZE), torch.randint(1, 1000, (8,))
     benchmark.extra_info["parameters"] = sum(p.numel() for p in network.parameters())
     benchmark.pedantic(step, (network, x, t), rounds=5, warmup_rounds=1)

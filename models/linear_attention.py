@@ -48,7 +48,7 @@ __all__ = [
 ]
 
 FeatureMap = Callable[[Tensor], Tensor]
-CHUNK = 128
+CHUNK = 64
 
 
 # Features

@@ -20,7 +20,7 @@ from safetensors.torch import load_file  # noqa: E402
 
 from kexue.models import create_model  # noqa: E402
 from kexue.models._model import preset  # noqa: E402
-from kexue.training.data import Batches, DataError, Images, Text, default_data, load  # noqa: E402
+from kexue.training.data import Batches, DataError, Images, Text, default_data, load, split  # noqa: E402
 from kexue.training.run import Settings, clip_gradients_, sample, save_grid, train  # noqa: E402
 
 SMALL = Settings(steps=12, batch_size=8, checkpoint_every=4, warmup=2, ema=0.9)
@@ -114,6 +114,14 @@ class TestData:
         with pytest.raises(DataError, match=message):
             load(name, preset(model))
 
+    def test_every_tenth_sample_is_held_out(self):
+        data = Images(torch.arange(25.0).reshape(25, 1, 1, 1))
+        seen, held_out = ({float(part[i]["images"]) for i in range(len(part))} for part in split(data))
+        assert held_out == {9.0, 19.0} and seen | held_out == set(range(25)) and not seen & held_out
+        assert [len(part) for part in split(Images(data.images[:2]))] == [1, 1]
+        with pytest.raises(DataError, match="at least 2 samples, so that one can be held out, got 1"):
+            split(Images(data.images[:1]))
+
     def test_bad_files(self, tmp_path):
         with pytest.raises(DataError, match="must hold images"):
             load(f"images:{tmp_path}", preset("ddpm/tiny"))
@@ -169,17 +177,45 @@ def test_a_killed_run_goes_on_bit_for_bit(model, tmp_path):
     assert all(torch.equal(found[name], value) for name, value in expected.items())
 
 
+def curve(folder: Path, name: str) -> list[float]:
+    """What a run logged for TensorBoard, step by step."""
+    from tensorboard.backend.event_processing.event_accumulator import EventAccumulator
+
+    events = EventAccumulator(str(folder / "logs"))
+    events.Reload()
+    return [event.value for event in events.Scalars(name)]
+
+
 @pytest.mark.slow
 def test_two_processes_train_like_one(tmp_path):
-    """Lightning's DDP over gloo with half a batch each: the same weights within float tolerance."""
-    options = ["--steps", "6", "--batch-size", "8", "--ema", "0", "--checkpoint-every", "100"]
-    one = kexue("train", "rope/tiny", *options, "--out", str(tmp_path / "one"))
-    assert one.returncode == 0, one.stderr
-    two = kexue("train", "rope/tiny", *options, "--devices", "2", "--out", str(tmp_path / "two"))
-    assert two.returncode == 0, two.stderr
-    first, second = weights(tmp_path / "one"), weights(tmp_path / "two")
-    for name, value in first.items():
-        torch.testing.assert_close(second[name], value, rtol=1e-3, atol=1e-5, msg=name)
+    """DDP and FSDP2 over gloo, half of each batch per process: losses, gradient norms and averaged weights are those of
+    one process within float tolerance. Processes that didn't share their gradients, or clipped by the norm of their own
+    shard, would drift apart.
+    """
+    options = ["--steps", "30", "--batch-size", "8", "--clip-norm", "0.5", "--checkpoint-every", "100"]
+    runs = {"one": ["--devices", "1"], **{s: ["--devices", "2", "--strategy", s] for s in ("ddp", "fsdp")}}
+    for name, more in runs.items():
+        done = kexue("train", "rope/tiny", *options, *more, "--out", str(tmp_path / name))
+        assert done.returncode == 0, done.stderr
+    expected = weights(tmp_path / "one")
+    for name in ("ddp", "fsdp"):
+        for scalar in ("loss", "gradient norm"):
+            found = curve(tmp_path / name, scalar)
+            assert len(found) == 3
+            assert found == pytest.approx(curve(tmp_path / "one", scalar), rel=1e-5)
+        for key, value in weights(tmp_path / name).items():
+            torch.testing.assert_close(value, expected[key], rtol=1e-3, atol=1e-5, msg=f"{name}: {key}")
+
+
+@pytest.mark.slow
+def test_a_sharded_run_is_resumed(tmp_path):
+    """FSDP2 keeps whole checkpoints: 20 steps at once and 10 + 10 give the same weights."""
+    options = ["--batch-size", "8", "--devices", "2", "--strategy", "fsdp", "--checkpoint-every", "100"]
+    for out, steps, more in (("whole", 20, []), ("parts", 10, []), ("parts", 20, ["--resume"])):
+        done = kexue("train", "rope/tiny", "--steps", str(steps), *options, *more, "--out", str(tmp_path / out))
+        assert done.returncode == 0, done.stderr
+    found = weights(tmp_path / "parts")
+    assert all(torch.equal(found[name], value) for name, value in weights(tmp_path / "whole").items())
 
 
 def test_clipping():
@@ -205,7 +241,7 @@ def test_grids(tmp_path):
         ({"learning_rate": float("nan")}, "learning_rate must be a positive number, got nan"),
         ({"clip": "sometimes"}, "clip must be one of hard, soft, none, got 'sometimes'"),
         ({"ema": 1.0}, r"ema must be in \[0, 1\), got 1.0"),
-        ({"strategy": "fsdp"}, "ema must be 0 with strategy='fsdp'"),
+        ({"strategy": "zero"}, "strategy must be auto, ddp or fsdp, got 'zero'"),
     ],
 )
 def test_bad_settings(change, message):

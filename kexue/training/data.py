@@ -17,7 +17,7 @@ from typing import Any
 import numpy as np
 import torch
 from torch import Tensor
-from torch.utils.data import Dataset, Sampler
+from torch.utils.data import Dataset, Sampler, Subset
 
 from kexue.models import LanguageModel
 from kexue.models._model import ARCHITECTURES
@@ -59,6 +59,22 @@ class Text(Dataset[dict[str, Tensor]]):
     def __getitem__(self, index: int) -> dict[str, Tensor]:
         start = index * self.context
         return {"tokens": self.tokens[start : start + self.context + self.extra].long()}
+
+
+Samples = Images | Text | Subset[dict[str, Tensor]]
+
+
+def split(data: Images | Text) -> tuple[Samples, Samples]:
+    """What is trained on, and every tenth sample, which is held out.
+
+    Raises:
+        DataError: fewer than two samples.
+    """
+    if len(data) < 2:
+        raise DataError(f"data must have at least 2 samples, so that one can be held out, got {len(data)}")
+    held_out = range(9, len(data), 10) if len(data) > 9 else range(len(data) - 1, len(data))
+    seen = [i for i in range(len(data)) if i not in held_out]
+    return Subset(data, seen), Subset(data, held_out)
 
 
 class Batches(Sampler[list[int]]):

@@ -16,12 +16,16 @@ import numpy as np
 import torch
 from lightning.pytorch.callbacks import ModelCheckpoint, TQDMProgressBar
 from lightning.pytorch.loggers import TensorBoardLogger
+from lightning.pytorch.strategies import ModelParallelStrategy
 from torch import Tensor
+from torch.distributed.device_mesh import DeviceMesh
+from torch.distributed.fsdp import fully_shard, register_fsdp_forward_method
+from torch.distributed.tensor import DTensor
 from torch.utils.data import DataLoader
 
 from kexue.models import LanguageModel, Model, create_model, from_pretrained, generate
 from kexue.models._model import preset
-from kexue.training.data import Batches, DataError, Images, Text, default_data, load
+from kexue.training.data import Batches, DataError, Samples, default_data, load, split
 
 CLIPS = ("hard", "soft", "none")
 CHECKPOINT, EXPORT, SUMMARY = "last.ckpt", "model", "summary.json"
@@ -61,8 +65,6 @@ class Settings:
             raise ValueError(f"ema must be in [0, 1), got {self.ema}")
         if self.strategy not in ("auto", "ddp", "fsdp"):
             raise ValueError(f"strategy must be auto, ddp or fsdp, got {self.strategy!r}")
-        if self.strategy == "fsdp" and self.ema:
-            raise ValueError(f"ema must be 0 with strategy='fsdp', which shards the weights, got {self.ema}")
 
 
 class Training(lightning.LightningModule):
@@ -76,14 +78,22 @@ class Training(lightning.LightningModule):
         super().__init__()
         self.model, self.settings = model, settings
         self.average = copy.deepcopy(model).requires_grad_(False) if settings.ema else None
-        self._loss = torch.compile(model.loss) if settings.compile else model.loss
+        self._loss: Any = None
+
+    def configure_model(self) -> None:
+        if self._loss is not None:
+            return
+        if self.device_mesh is not None:
+            for module in (self.model, *([] if self.average is None else [self.average])):
+                shard(module, self.device_mesh["data_parallel"])
+        self._loss = torch.compile(self.model.loss) if self.settings.compile else self.model.loss
 
     def on_train_batch_start(self, batch: Any, batch_idx: int) -> None:
         torch.manual_seed(_seed(self.settings.seed, self.global_step, self.global_rank))
 
     def training_step(self, batch: dict[str, Tensor], batch_idx: int) -> Tensor:
         loss = self._loss(batch)
-        self.log("loss", loss, prog_bar=True, on_step=True)
+        self.log("loss", loss, prog_bar=True, on_step=True, sync_dist=self.trainer.world_size > 1)
         return loss
 
     def configure_optimizers(self) -> Any:
@@ -112,6 +122,8 @@ class Training(lightning.LightningModule):
 def clip_gradients_(parameters: list[torch.nn.Parameter], bound: float, rule: str) -> Tensor:
     """Scales all gradients by min(1, γ/‖g‖) ("hard") or γ/(γ + ‖g‖) ("soft", article gradient_clipping); the norm."""
     norm = torch.nn.utils.get_total_norm([p.grad for p in parameters if p.grad is not None])
+    if isinstance(norm, DTensor):  # of shards: the norm of all of them together
+        norm = norm.full_tensor()
     if rule == "none":
         return norm
     factor = (bound / norm).clamp(max=1.0) if rule == "hard" else bound / (bound + norm)
@@ -121,6 +133,24 @@ def clip_gradients_(parameters: list[torch.nn.Parameter], bound: float, rule: st
     return norm
 
 
+def shard(model: Model, mesh: DeviceMesh) -> None:
+    """FSDP2: the parameters of each block, and the rest, are split over the processes of the mesh."""
+    for block in model.blocks:
+        fully_shard(block, mesh=mesh)
+    fully_shard(model, mesh=mesh)
+    register_fsdp_forward_method(model, "loss")
+
+
+def unsharded(model: Model) -> Model:
+    """The model itself, or a whole copy of one that was sharded; all processes have to call it."""
+    held = model.state_dict()
+    if not any(isinstance(value, DTensor) for value in held.values()):
+        return model
+    whole = type(model)(model.config)
+    whole.load_state_dict({k: v.full_tensor() if isinstance(v, DTensor) else v for k, v in held.items()})
+    return whole
+
+
 def _seed(*parts: int) -> int:
     return int(np.random.SeedSequence(parts).generate_state(1, np.uint64)[0] >> 1)
 
@@ -128,7 +158,7 @@ def _seed(*parts: int) -> int:
 class _Feed(lightning.LightningDataModule):
     """Hands out batches from the step at which the run begins or goes on."""
 
-    def __init__(self, data: Images | Text, settings: Settings) -> None:
+    def __init__(self, data: Samples, settings: Settings) -> None:
         super().__init__()
         self.data, self.settings = data, settings
 
@@ -152,7 +182,7 @@ def train(
         overrides: fields of the model's config.
 
     Returns:
-        The summary: loss before and after on held-out batches, steps, parameters.
+        The summary: loss before and after on the held-out tenth of the data, steps, parameters.
 
     Raises:
         DataError: data that can't be loaded or don't fit.
@@ -173,13 +203,16 @@ def train(
     torch.manual_seed(settings.seed)
     model = create_model(name, **overrides)
     data = load(data_name, model.config)
+    seen, held_out = split(data)
     if epochs is not None:
-        settings = replace(settings, steps=max(1, round(epochs * len(data) / settings.batch_size)))
+        settings = replace(settings, steps=max(1, round(epochs * len(seen) / settings.batch_size)))
     module = Training(model, settings)
     if not resume:
         out.mkdir(parents=True, exist_ok=True)
-    before = evaluate(model, data, settings)
-    strategy = settings.strategy if settings.devices > 1 else "auto"
+    before = evaluate(model, held_out, settings)
+    strategy: Any = settings.strategy if settings.devices > 1 else "auto"
+    if strategy == "fsdp":
+        strategy = ModelParallelStrategy(settings.devices, 1, save_distributed_checkpoint=False)
     with warnings.catch_warnings():
         warnings.simplefilter("ignore")
         logging.getLogger("lightning.pytorch").setLevel(logging.ERROR)
@@ -199,9 +232,9 @@ def train(
             num_sanity_val_steps=0, log_every_n_steps=10,
         )  # fmt: skip
         start = checkpoint if resume else None
-        trainer.fit(module, _Feed(data, settings), ckpt_path=start, weights_only=False)
+        trainer.fit(module, _Feed(seen, settings), ckpt_path=start, weights_only=False)
         trainer.save_checkpoint(checkpoint)
-    final = module.average if module.average is not None else module.model
+    final = unsharded(module.average if module.average is not None else module.model)
     summary = {
         "model": name,
         "overrides": overrides,
@@ -209,7 +242,7 @@ def train(
         "steps": trainer.global_step,
         "parameters": model.num_parameters(),
         "loss before": before,
-        "loss after": evaluate(final, data, settings),
+        "loss after": evaluate(final, held_out, settings),
     }
     if isinstance(final, LanguageModel):
         summary |= {f"bits per byte {when}": summary[f"loss {when}"] / math.log(2) for when in ("before", "after")}
@@ -221,7 +254,7 @@ def train(
 
 
 @torch.no_grad()
-def evaluate(model: Model, data: Images | Text, settings: Settings, batches: int = 8) -> float:
+def evaluate(model: Model, data: Samples, settings: Settings, batches: int = 8) -> float:
     """The mean loss of some fixed batches with fixed noise."""
     model.eval()
     losses = []
