@@ -2,8 +2,8 @@
 
     make bench ARGS="-k ddpm"
 
-diffusers' UNet2DModel has the same layout. denoising-diffusion-pytorch's Unet has another one; a width of 72 gives it as
-many parameters as ours (and fewer operations). It is no part of `kexue[peers]`, because it insists on torchvision:
+diffusers' UNet2DModel has the same layout. denoising-diffusion-pytorch's Unet has another one; a width of 72 gives it
+as many parameters as ours (and fewer operations). It is no part of `kexue[peers]`, because it insists on torchvision:
 where it isn't installed its case is skipped.
 """
 

@@ -15,6 +15,7 @@ from kexue.models.rope import RotaryEmbedding, rope_matrix, rotary_frequencies  
 from kexue.models.rope.rotary import rotate  # noqa: E402
 
 BATCH, HEADS, DIM = 4, 8, 64
+WHO = ("ours, interleaved", "ours, half", "ours, interleaved, table", "rotary-embedding-torch")
 
 
 def queries(n: int) -> torch.Tensor:
@@ -29,7 +30,7 @@ def both_passes(turn, x):
 
 
 @pytest.mark.benchmark(group="rope: queries (4, 8, 4096, 64), forward and backward")
-@pytest.mark.parametrize("who", ["ours, interleaved", "ours, half", "ours, interleaved, table", "rotary-embedding-torch"])
+@pytest.mark.parametrize("who", WHO)
 def test_rotate(benchmark, who):
     x = queries(4096)
     if who.startswith("ours"):

@@ -56,7 +56,13 @@ class LinearSDE:
         return 1.0
 
     def marginal(self, x0: Float[Tensor, "*shape"], t: float) -> tuple[Float[Tensor, "*shape"], float]:
-        """Mean and standard deviation of x_t given x_0."""
+        """Mean and standard deviation of x_t given x_0.
+
+        Raises:
+            ValueError: t outside [0, end].
+        """
+        if not 0 <= t <= self.end:
+            raise ValueError(f"t must be in [0, {self.end}], got {t}")
         return self.alpha_bar(t) * x0, self.beta_bar(t)
 
     def reverse_drift(self, x: Float[Tensor, "*shape"], t: float, score: Score, sigma: float | None = None) -> Tensor:
@@ -256,12 +262,22 @@ def sample_sde(
         denoise: end with E[x_0|x_stop] instead of x_stop.
 
     Raises:
-        ValueError: an unknown sampler, steps < 1, or stop outside (0, 1).
+        ValueError: an unknown sampler, steps < 1, stop outside (0, 1), snr ≤ 0, or a score of another shape than x.
     """
+    if not snr > 0:
+        raise ValueError(f"snr must be > 0, got {snr}")
     if sampler not in SAMPLERS:
         raise ValueError(f"sampler must be one of {', '.join(SAMPLERS)}, got {sampler!r}")
     if steps < 1 or not 0 < stop < 1:
         raise ValueError(f"steps must be at least 1 and stop in (0, 1), got {steps}, {stop}")
+
+    def checked(x: Tensor, t: float) -> Tensor:
+        found = network(x, t)
+        if found.shape != x.shape:
+            raise ValueError(f"the score must return the shape {tuple(x.shape)}, got {tuple(found.shape)}")
+        return found
+
+    network, score = score, checked
 
     def noise_like(x: Tensor) -> Tensor:
         return torch.randn(x.shape, generator=generator, dtype=x.dtype).to(x.device)

@@ -7,6 +7,7 @@ Free!, 2021, arXiv 2112.05744.
 
 from __future__ import annotations
 
+import math
 from collections.abc import Callable
 
 import torch
@@ -43,7 +44,16 @@ def cfg_combine(
     conditional: Float[Tensor, "*shape"], unconditional: Float[Tensor, "*shape"], w: float
 ) -> Float[Tensor, "*shape"]:
     """(1 + w) ε_c − w ε_u: w = 0 is conditional, w = −1 unconditional; the guidance scale of other libraries is 1 + w
-    (claim guidance/cfg-linear)."""
+    (claim guidance/cfg-linear).
+
+    Raises:
+        ValueError: different shapes, or w isn't finite.
+    """
+    if conditional.shape != unconditional.shape:
+        shapes = f"{tuple(conditional.shape)} and {tuple(unconditional.shape)}"
+        raise ValueError(f"conditional and unconditional must have one shape, got {shapes}")
+    if not math.isfinite(w):
+        raise ValueError(f"w must be finite, got {w}")
     return unconditional + (1 + w) * (conditional - unconditional)
 
 
@@ -62,7 +72,7 @@ class ClassifierGuidance:
 
     Args:
         log_prob: (x, t) -> ln p(y|x_t) for the wanted y, (batch,).
-        scale: γ.
+        scale: γ, finite.
         classifier: the network behind log_prob, if any: it must be in eval mode, since statistics over a batch would
             mix the gradients of different samples.
     """
@@ -71,6 +81,8 @@ class ClassifierGuidance:
         self, log_prob: Callable[[Tensor, Tensor], Tensor], schedule: NoiseSchedule, scale: float = 1.0,
         classifier: nn.Module | None = None,
     ) -> None:  # fmt: skip
+        if not math.isfinite(scale):
+            raise ValueError(f"scale must be finite, got {scale}")
         if classifier is not None:
             for module in classifier.modules():
                 if isinstance(module, nn.modules.batchnorm._BatchNorm) and module.training:
@@ -89,7 +101,13 @@ class ClassifierGuidance:
         return guided
 
     def mean_shift(self, x: Float[Tensor, "batch *shape"], t: int, variance: float) -> Float[Tensor, "batch *shape"]:
-        """σ²γ∇ln p(y|x_t), the article's first-order shift of the mean; for σ = 0 there is none."""
+        """σ²γ∇ln p(y|x_t), the article's first-order shift of the mean.
+
+        Raises:
+            ValueError: variance ≤ 0: the shift would be 0, and guide nothing.
+        """
+        if not variance > 0:
+            raise ValueError(f"variance must be > 0, got {variance}: a step without noise has no shift; use `denoiser`")
         when = torch.full((len(x),), t, device=x.device)
         return variance * self.scale * gradient_of(lambda z: self.log_prob(z, when), x)
 
@@ -122,6 +140,8 @@ class SimilarityGuidance:
     ) -> None:
         if kind not in ("cos", "gram"):
             raise ValueError(f"kind must be cos or gram, got {kind!r}")
+        if kind == "cos" and not bool(target.flatten(1).norm(dim=1).gt(0).all()):
+            raise ValueError("target must have no zero vectors for kind='cos': they have no direction")
         self.encoder, self.target, self.kind = encoder, target, kind
 
     def __call__(

@@ -212,9 +212,13 @@ def linear_attention(
             fk = fk * mask[:, None, :, None]
         sums = fq @ (fk.mT @ values)
         return (sums / (fq @ fk.sum(-2)[..., None] + eps)).to(dtype)
+    expected = (*fk.shape[:2], fk.shape[3], values.shape[3])
     if initial_state is None:
-        zeros = fk.new_zeros(*fk.shape[:2], fk.shape[3], values.shape[3])
+        zeros = fk.new_zeros(expected)
         initial_state = LinearAttentionState(zeros, zeros[..., 0])
+    elif initial_state.state.shape != expected or initial_state.mass.shape != expected[:3]:
+        found = tuple(initial_state.state.shape), tuple(initial_state.mass.shape)
+        raise ValueError(f"initial_state must hold tensors of shapes {expected} and {expected[:3]}, got {found}")
     out, state, mass = _causal(fq, fk, values, initial_state.state, initial_state.mass, chunk, eps)
     assert mass is not None
     return (out.to(dtype), LinearAttentionState(state, mass)) if return_state else out.to(dtype)
@@ -484,6 +488,8 @@ def _check(
         raise ValueError("a state goes with causal attention only")
     if mask is not None and mask.shape != (k.shape[0], k.shape[2]):
         raise ValueError(f"mask must have shape {(k.shape[0], k.shape[2])}, got {tuple(mask.shape)}")
+    if mask is not None and mask.device.type == "cpu" and not is_traced(mask) and not bool(mask.any(-1).all()):
+        raise ValueError("mask must leave a key to each sequence, got a row that is False throughout")
 
 
 # The model

@@ -18,7 +18,7 @@ from jaxtyping import Float
 from torch import Tensor, nn
 
 from .ddpm import NoiseSchedule
-from .ddpm.process import Denoiser, posterior_variance, q_sample, step_mean, sub_sequence
+from .ddpm.process import Denoiser, chain_of, posterior_variance, q_sample, step_mean
 
 __all__ = [
     "AnalyticSampler",
@@ -85,11 +85,20 @@ def sigma_bar2(
         data_variance: v per value: needed by "x0"; otherwise the bound 1/σ̄² ≥ 1/v + ᾱ²/β̄² is applied, if given
             (claim optimal_variance/harmonic-bound).
         most: an upper bound, ((b − a)/2)² for data in [a, b].
+
+    Raises:
+        ValueError: an unknown method, "x0" without data_variance, data_variance ≤ 0, or moments of the wrong number or
+            not finite.
     """
     if method not in METHODS:
         raise ValueError(f"method must be one of {', '.join(METHODS)}, got {method!r}")
     if method == "x0" and data_variance is None:
         raise ValueError("data_variance must be given for method='x0'")
+    if data_variance is not None and not 0 < data_variance < math.inf:
+        raise ValueError(f"data_variance must be a finite number > 0, got {data_variance}")
+    if len(moments[method]) != schedule.steps + 1 or not bool(moments[method].isfinite().all()):
+        found_ = f"{len(moments[method])}, {int(moments[method].isfinite().sum())} of them finite"
+        raise ValueError(f"moments must hold T + 1 = {schedule.steps + 1} finite numbers, got {found_}")
     ratio = (schedule.beta_bar / schedule.alpha_bar).square().cpu()
     if method == "eps":
         found = ratio * (1 - moments["eps"])
@@ -125,6 +134,8 @@ class AnalyticSampler:
     ) -> None:  # fmt: skip
         if len(sigma_bar2) != schedule.steps + 1:
             raise ValueError(f"sigma_bar2 must have T + 1 = {schedule.steps + 1} values, got {len(sigma_bar2)}")
+        if not bool((sigma_bar2 >= 0).all()):  # NaN isn't
+            raise ValueError(f"sigma_bar2 must be ≥ 0, got {float(sigma_bar2.min()):.6g}")
         if not 0 <= eta <= 1:
             raise ValueError(f"eta must be in [0, 1], got {eta}")
         self.schedule, self.sigma_bar2, self.eta, self.last_std = schedule, sigma_bar2, eta, last_std
@@ -146,7 +157,7 @@ class AnalyticSampler:
         generator: torch.Generator | None = None,
     ) -> Float[Tensor, "batch *shape"]:
         """From x_T = x to x_0; with `final_noise` the last step to the data is noisy too, as exactness asks for."""
-        chain = list(times) if times is not None else sub_sequence(steps or self.schedule.steps, self.schedule.steps)
+        chain = chain_of(self.schedule, steps, times)
         for s, t in reversed(list(pairwise(chain))):
             eps = denoiser(x, torch.full((len(x),), t, device=x.device))
             lambda2, total = self.variance(s, t)

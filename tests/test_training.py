@@ -21,7 +21,7 @@ from safetensors.torch import load_file  # noqa: E402
 from kexue.models import create_model  # noqa: E402
 from kexue.models._model import preset  # noqa: E402
 from kexue.training.data import Batches, DataError, Images, Text, default_data, load, split  # noqa: E402
-from kexue.training.run import Settings, clip_gradients_, sample, save_grid, train  # noqa: E402
+from kexue.training.run import Settings, clip_gradients_, demo, sample, save_grid, train  # noqa: E402
 
 SMALL = Settings(steps=12, batch_size=8, checkpoint_every=4, warmup=2, ema=0.9)
 ENVIRONMENT = os.environ | {"OMP_NUM_THREADS": "1"}
@@ -216,6 +216,17 @@ def test_a_sharded_run_is_resumed(tmp_path):
         assert done.returncode == 0, done.stderr
     found = weights(tmp_path / "parts")
     assert all(torch.equal(found[name], value) for name, value in weights(tmp_path / "whole").items())
+
+
+@pytest.mark.slow
+def test_the_demo_learns_in_a_tenth_of_its_steps(tmp_path, capsys):
+    digits, text = demo(tmp_path, steps=150)
+    assert digits["loss before"] > 0.9 and digits["loss after"] < 0.5
+    data = load("stdlib", preset("rope/tiny").replace(vocab_size=256)).tokens
+    shares = torch.bincount(data.long()).double() / len(data)
+    entropy = float(torch.special.entr(shares).sum()) / np.log(2)
+    assert text["bits per byte before"] > 7.5 and text["bits per byte after"] < entropy
+    assert "loss before" in capsys.readouterr().out and (tmp_path / "demo.png").is_file()
 
 
 def test_clipping():

@@ -326,15 +326,49 @@ def sample(checkpoint: str | Path, out: str | Path, *, count: int = 64, seed: in
     return written
 
 
-def demo(out: str | Path) -> list[dict[str, Any]]:
-    """`make train-demo`: a small DDPM on the digits and a small RoPE language model on the standard library."""
+def demo(out: str | Path, steps: int = 1500) -> list[dict[str, Any]]:
+    """`make train-demo`: a small DDPM on the digits and a small RoPE language model on the standard library.
+
+    What to expect of any number of steps worth the name: the DDPM's loss below ½ (predicting no noise gives 1), the
+    language model's bits per byte below the entropy of single bytes, which a model without memory can't reach.
+    """
     out = Path(out)
     runs: list[tuple[str, Settings, dict[str, Any]]] = [
-        ("ddpm/digits", Settings(steps=1500, batch_size=64, learning_rate=2e-3, ema=0.99), {}),
+        ("ddpm/digits", Settings(steps=steps, batch_size=64, learning_rate=2e-3, ema=0.99), {}),
         (
             "rope/tiny",
-            Settings(steps=1500, batch_size=16, learning_rate=3e-3, ema=0.99),
+            Settings(steps=steps, batch_size=16, learning_rate=3e-3, ema=0.99),
             {"context": 128, "width": 128, "num_layers": 3, "num_heads": 4, "num_kv_heads": 2, "ffn": 344},
         ),
     ]
-    return [train(name, s, out / name.replace("/", "-"), overrides=o) for name, s, o in runs]
+    summaries = [train(name, s, out / name.replace("/", "-"), overrides=o) for name, s, o in runs]
+    for summary in summaries:
+        figures = ", ".join(f"{k} {v:.3f}" for k, v in summary.items() if isinstance(v, float))
+        print(f"{summary['model']}: {figures}")
+    draw_demo(out, [out / name.replace("/", "-") for name, _, _ in runs])
+    return summaries
+
+
+def draw_demo(out: Path, runs: list[Path]) -> None:
+    """The loss curves of the two runs and the samples between them: `out`/demo.png."""
+    from matplotlib.figure import Figure
+    from matplotlib.image import imread
+    from tensorboard.backend.event_processing.event_accumulator import EventAccumulator
+
+    figure = Figure(figsize=(11, 3.4), layout="constrained")
+    left, middle, right = figure.subplots(1, 3)
+    for axes, folder, scale, what in (
+        (left, runs[0], 1.0, "mean squared error of the noise"),
+        (right, runs[1], 1 / math.log(2), "bits per byte"),
+    ):
+        events = EventAccumulator(str(folder / "logs"))
+        events.Reload()
+        points = [(e.step + 1, e.value * scale) for e in events.Scalars("loss")]
+        axes.plot(*zip(*points, strict=True), lw=1)
+        axes.set(xlabel="optimiser step", ylabel=what, ylim=(0, None))
+    left.set_title("DDPM on the digits: loss")
+    right.set_title("RoPE language model: loss")
+    middle.imshow(imread(runs[0] / "samples.png"), cmap="gray")
+    middle.set_title("its samples")
+    middle.axis("off")
+    figure.savefig(out / "demo.png", dpi=110)

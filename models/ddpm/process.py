@@ -46,7 +46,15 @@ def q_sample(
     noise: Float[Tensor, "batch *shape"],
     schedule: NoiseSchedule,
 ) -> Float[Tensor, "batch *shape"]:
-    """x_t = ᾱ_t x_0 + β̄_t ε (claim ddpm/closed-form-marginal)."""
+    """x_t = ᾱ_t x_0 + β̄_t ε (claim ddpm/closed-form-marginal).
+
+    Raises:
+        ValueError: images of integers, noise of another shape, or times that aren't integers in 1..T, one an image.
+    """
+    if not x0.is_floating_point():
+        raise ValueError(f"x0 must be a floating point tensor, scaled to about [−1, 1], got {x0.dtype}")
+    if noise.shape != x0.shape:
+        raise ValueError(f"noise must have the shape {tuple(x0.shape)} of x0, got {tuple(noise.shape)}")
     _check_times(t, x0, schedule)
     return at(schedule.alpha_bar, t, x0) * x0 + at(schedule.beta_bar, t, x0) * noise
 
@@ -191,6 +199,22 @@ def sub_sequence(steps: int, total: int) -> list[int]:
     return [round(i * total / steps) for i in range(steps + 1)]
 
 
+def chain_of(schedule: NoiseSchedule, steps: int | None, times: Sequence[int] | None) -> list[int]:
+    """The times of a chain: K equal steps, the times given, or all of them.
+
+    Raises:
+        ValueError: both, or times that don't increase from 0 to T.
+    """
+    if steps is not None and times is not None:
+        raise ValueError("steps and times exclude each other")
+    if times is None:
+        return sub_sequence(schedule.steps if steps is None else steps, schedule.steps)
+    chain = list(times)
+    if len(chain) < 2 or chain[0] != 0 or chain[-1] != schedule.steps or any(s >= t for s, t in pairwise(chain)):
+        raise ValueError(f"times must increase strictly from 0 to {schedule.steps}, got {chain}")
+    return chain
+
+
 @torch.no_grad()
 def sample_chain(
     denoiser: Denoiser,
@@ -218,12 +242,7 @@ def sample_chain(
     """
     if sampler not in ("ddpm", "ddim"):
         raise ValueError(f"sampler must be ddpm or ddim, got {sampler!r}")
-    if steps is not None and times is not None:
-        raise ValueError("steps and times exclude each other")
-    chain = list(times) if times is not None else sub_sequence(steps or schedule.steps, schedule.steps)
-    if chain[0] != 0 or chain[-1] != schedule.steps or any(s >= t for s, t in pairwise(chain)):
-        raise ValueError(f"times must increase strictly from 0 to {schedule.steps}, got {chain}")
-    for s, t in reversed(list(pairwise(chain))):
+    for s, t in reversed(list(pairwise(chain_of(schedule, steps, times)))):
         when = torch.full((len(x),), t, device=x.device)
         eps = denoiser(x, when)
         if eps.shape != x.shape:
@@ -244,7 +263,7 @@ def ddim_encode(
 ) -> Float[Tensor, "batch *shape"]:
     """x_0 to x_T by the deterministic equation run forwards (claim ddpm/ddim-ode); the first step uses ε at t = 1."""
     x = x0
-    for s, t in pairwise(sub_sequence(steps or schedule.steps, schedule.steps)):
+    for s, t in pairwise(chain_of(schedule, steps, None)):
         eps = denoiser(x, torch.full((len(x),), max(s, 1), device=x.device))
         a_s, a_t = (float(schedule.alpha_bar[i]) for i in (s, t))
         b_s, b_t = (float(schedule.beta_bar[i]) for i in (s, t))

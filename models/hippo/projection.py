@@ -187,10 +187,12 @@ class HiPPOProjection(nn.Module):
         """The state behind each sample. Time-invariant systems: one convolution; scaled ones: step by step.
 
         Raises:
-            ValueError: an empty signal.
+            ValueError: an empty signal, or integers.
         """
         if u.shape[0] < 1:
             raise ValueError("u must have at least one sample, got none")
+        if not u.is_floating_point():
+            raise ValueError(f"u must be a floating point tensor, got {u.dtype}")
         if self.measure in SCALED:
             return self.recurrent(u)
         kernel = impulse_response(self.A, self.B, u.shape[0]).to(u)

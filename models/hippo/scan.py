@@ -16,8 +16,13 @@ def linear_scan(
 
     (a₁, b₁)•(a₂, b₂) = (a₂a₁, a₂b₁ + b₂) is associative (claim hippo/scan-associative): O(L) operations, O(log L)
     deep. The gradient is one more scan, backwards, and keeps x only.
+
+    Raises:
+        ValueError: integers.
     """
     kind = torch.promote_types(a.dtype, b.dtype)
+    if not (kind.is_floating_point or kind.is_complex):
+        raise ValueError(f"a and b must be floating point or complex tensors, got {a.dtype} and {b.dtype}")
     return _Scan.apply(a.to(kind).expand_as(b), b.to(kind))  # type: ignore[no-any-return, no-untyped-call]
 
 

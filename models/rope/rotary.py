@@ -8,6 +8,8 @@ import torch
 from jaxtyping import Float, Real
 from torch import Tensor, nn
 
+from kexue.models._torch import is_traced
+
 Layout = Literal["interleaved", "half"]
 LAYOUTS = ("interleaved", "half")
 # Integers up to here are exact in the type; beyond, neighbouring positions fall together.
@@ -57,6 +59,9 @@ def rotary_table(
     limit = EXACT_POSITIONS.get(positions.dtype)
     if limit is not None and positions.shape[-1] > limit:
         raise ValueError(f"positions must be integers, float32 or float64 beyond {limit}, got {positions.dtype}")
+    if positions.is_floating_point() and positions.device.type == "cpu" and not is_traced(positions):
+        if not bool(positions.isfinite().all()):
+            raise ValueError("positions must be finite, got NaN or infinite ones")
     angles = positions[..., None].double() * frequencies.double()
     return angles.cos(), angles.sin()
 
@@ -70,11 +75,15 @@ def rotate(
     """`apply_rope` with a table made before."""
     if layout not in LAYOUTS:
         raise ValueError(f"layout must be interleaved or half, got {layout!r}")
+    if not x.is_floating_point():
+        raise ValueError(f"x must be a floating point tensor, got {x.dtype}")
     turned = 2 * cos.shape[-1]
     if x.shape[-1] < turned:
         raise ValueError(f"x must have at least {turned} channels for {cos.shape[-1]} frequencies, got {x.shape[-1]}")
     if cos.shape[-2] != x.shape[-2]:
         raise ValueError(f"positions must name {x.shape[-2]} places, one for each vector of x, got {cos.shape[-2]}")
+    if cos.ndim == 3 and len(cos) not in (1, len(x)):
+        raise ValueError(f"positions must have one row for each of the {len(x)} sequences of x, got {len(cos)}")
     if cos.ndim == 3:  # one row of positions for each sequence of the batch, the same for all heads
         cos, sin = cos[:, None], sin[:, None]
     work = torch.promote_types(x.dtype, torch.float32)

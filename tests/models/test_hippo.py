@@ -445,3 +445,8 @@ def test_bad_input_is_named(call, said):
 def test_integers_are_refused(no_shape_checks):
     with pytest.raises(ValueError, match=r"A must be of a floating-point type, got torch\.int64"):
         discretize(torch.eye(2, dtype=torch.int64), torch.ones(2), 1)
+    with pytest.raises(ValueError, match=r"u must be a floating point tensor, got torch\.int64"):
+        HiPPOProjection(3)(torch.ones(4, 1, dtype=torch.int64))
+    whole = torch.ones(3, 2, dtype=torch.int64)
+    with pytest.raises(ValueError, match=r"a and b must be floating point or complex tensors, got torch\.int64"):
+        linear_scan(whole, whole)

@@ -189,6 +189,11 @@ X = torch.zeros(1, 2, 5, 4)
             lambda: linear_attention(X, X, X, causal=True, mask=torch.ones(1, 5, dtype=torch.bool)),
             "bidirectional attention only",
         ),
+        (lambda: linear_attention(X, X, X, mask=torch.zeros(1, 5, dtype=torch.bool)), "leave a key to each sequence"),
+        (
+            lambda: linear_attention(X, X, X, causal=True, initial_state=LinearAttentionState(X, X[..., 0])),
+            "initial_state must hold tensors of shapes",
+        ),
         (lambda: recurrent_step(X[:, :, 0], X[:, :, 0], X[:, :, 0], None, FavorFeatures(4)), "stabilised=False"),
         (lambda: FavorFeatures(0), "dim must be at least 1, got 0"),
         (lambda: FavorFeatures(4, 0), "num_features must be at least 1, got 0"),

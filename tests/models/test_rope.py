@@ -180,6 +180,12 @@ def test_linear_attention_with_rope():
             "norm_between must have no gain",
         ),
         (lambda: convert_layout(torch.eye(4), "half", "interleaved", num_heads=3), "must divide the 4 rows"),
+        (lambda: apply_rope(torch.zeros(2, 2), torch.tensor([0, math.nan]), rotary_frequencies(2)), "must be finite"),
+        (lambda: apply_rope(torch.zeros(2, 2).long(), torch.arange(2), rotary_frequencies(2)), "x must be a floating"),
+        (
+            lambda: apply_rope(torch.zeros(2, 1, 4, 2), torch.zeros(3, 4), rotary_frequencies(2)),
+            "one row for each of the 2 sequences of x, got 3",
+        ),
         (lambda: RotaryLMConfig(num_kv_heads=3), "num_kv_heads must divide num_heads = 8, got 3"),
         (lambda: RotaryLMConfig(rotary_fraction=0.1), "even number of rotated channels of 32, got 0.1"),
         (lambda: RoFormerConfig(width=100), "even multiple of num_heads = 12, got 100"),
