@@ -240,7 +240,7 @@ def train(
     batch_size: Annotated[int, typer.Option(metavar="B", min=1, help="Of all devices together.")] = 64,
     learning_rate: Annotated[float, typer.Option("--lr", metavar="X", help="Of AdamW, after the warm-up.")] = 1e-3,
     weight_decay: Annotated[float, typer.Option(metavar="X", help="Of AdamW.")] = 0.0,
-    clip: Annotated[str, typer.Option(metavar="RULE", help="Gradient clipping: hard, soft or none.")] = "hard",
+    clip: Annotated[str, typer.Option(metavar="RULE", help="Gradient clipping: hard, soft, log or none.")] = "hard",
     clip_norm: Annotated[float, typer.Option(metavar="X", help="Its bound.")] = 1.0,
     ema: Annotated[float, typer.Option(metavar="X", help="Decay of the averaged weights; 0 keeps none.")] = 0.999,
     seed: Annotated[int, typer.Option(metavar="S", min=0, help="Of everything random.")] = 0,

@@ -109,17 +109,17 @@ def simulate(
 
 
 def draw_figures(refs: Sequence[ClaimRef], folder: str | Path) -> list[Path]:
-    """Writes what the `figures()` of the claims' modules return, as SVG and PNG named <module>-<figure>."""
+    """Writes what the `figures()` of the claims' modules return, as SVG and PNG named <slug>-<figure>."""
     import importlib
 
     place = Path(folder)
     place.mkdir(parents=True, exist_ok=True)
     written = []
-    for module in dict.fromkeys(ref.module for ref in refs if ref.module):
+    for module, slug in {ref.module: ref.slug for ref in refs if ref.module}.items():
         make = getattr(importlib.import_module(module), "figures", None)
         for name, figure in make().items() if make else ():
             for suffix in ("svg", "png"):
-                written.append(place / f"{module.rpartition('.')[2]}-{name}.{suffix}")
+                written.append(place / f"{slug}-{name}.{suffix}")
                 figure.savefig(written[-1], dpi=130)
     return written
 

@@ -25,9 +25,10 @@ from torch.utils.data import DataLoader
 
 from kexue.models import LanguageModel, Model, create_model, from_pretrained, generate
 from kexue.models._model import preset
+from kexue.models.gradient_clipping import clip_grad_norm_, total_norm
 from kexue.training.data import Batches, DataError, Samples, default_data, load, split
 
-CLIPS = ("hard", "soft", "none")
+CLIPS = ("hard", "soft", "log", "none")
 CHECKPOINT, EXPORT, SUMMARY = "last.ckpt", "model", "summary.json"
 
 
@@ -105,7 +106,11 @@ class Training(lightning.LightningModule):
         return {"optimizer": optimiser, "lr_scheduler": {"scheduler": schedule, "interval": "step"}}
 
     def on_before_optimizer_step(self, optimizer: torch.optim.Optimizer) -> None:
-        norm = clip_gradients_(list(self.model.parameters()), self.settings.clip_norm, self.settings.clip)
+        s = self.settings
+        if s.clip == "none":
+            norm = total_norm([p.grad for p in self.model.parameters() if p.grad is not None])
+        else:
+            norm = clip_grad_norm_(self.model.parameters(), s.clip_norm, s.clip, error_if_nonfinite=False)
         self.log("gradient norm", norm)
 
     def optimizer_step(self, *args: Any, **kwargs: Any) -> None:
@@ -117,20 +122,6 @@ class Training(lightning.LightningModule):
                     mean.lerp_(now, 1 - decay)
                 for kept, held in zip(self.average.buffers(), self.model.buffers(), strict=True):
                     kept.copy_(held)
-
-
-def clip_gradients_(parameters: list[torch.nn.Parameter], bound: float, rule: str) -> Tensor:
-    """Scales all gradients by min(1, γ/‖g‖) ("hard") or γ/(γ + ‖g‖) ("soft", article gradient_clipping); the norm."""
-    norm = torch.nn.utils.get_total_norm([p.grad for p in parameters if p.grad is not None])
-    if isinstance(norm, DTensor):  # of shards: the norm of all of them together
-        norm = norm.full_tensor()
-    if rule == "none":
-        return norm
-    factor = (bound / norm).clamp(max=1.0) if rule == "hard" else bound / (bound + norm)
-    for p in parameters:
-        if p.grad is not None:
-            p.grad.mul_(factor.to(p.grad.dtype))
-    return norm
 
 
 def shard(model: Model, mesh: DeviceMesh) -> None:
