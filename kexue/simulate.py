@@ -109,19 +109,24 @@ def simulate(
 
 
 def draw_figures(refs: Sequence[ClaimRef], folder: str | Path) -> list[Path]:
-    """Writes what the `figures()` of the claims' modules return, as SVG and PNG named <slug>-<figure>."""
+    """Writes what the articles' `figures()` return, as SVG and PNG named <slug>-<figure>."""
     import importlib
 
     place = Path(folder)
     place.mkdir(parents=True, exist_ok=True)
     written = []
-    for module, slug in {ref.module: ref.slug for ref in refs if ref.module}.items():
+    for module, slug in {article_module(ref.module): ref.slug for ref in refs if ref.module}.items():
         make = getattr(importlib.import_module(module), "figures", None)
         for name, figure in make().items() if make else ():
             for suffix in ("svg", "png"):
                 written.append(place / f"{slug}-{name}.{suffix}")
                 figure.savefig(written[-1], dpi=130)
     return written
+
+
+def article_module(module: str) -> str:
+    """The module or package of the article: kexue.numerics.hippo for kexue.numerics.hippo.experiments."""
+    return ".".join(module.split(".")[:3])
 
 
 def interval_text(outcome: Outcome) -> str:
