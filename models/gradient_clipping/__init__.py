@@ -1,4 +1,4 @@
-r"""Gradient clipping: the clip rules, optimisers whose steps are theirs, probes of smoothness, and two networks to clip.
+r"""Gradient clipping: clip rules, optimisers whose steps are theirs, probes of smoothness, and two networks to clip.
 
 Su Jianlin, 《为什么梯度裁剪能加速训练过程?一个简明的分析》 (Why gradient clipping accelerates training: a concise
 analysis), Scientific Spaces, 2020-06-05, archive 7469. Zhang, He, Sra, Jadbabaie, Why gradient clipping accelerates
@@ -16,7 +16,7 @@ training, ICLR 2020, arXiv 1905.11881. With g the norm of the whole gradient and
 
 from .clipping import GradientClipping, clip_factor, clip_grad_norm_, total_norm
 from .networks import AWDLSTM, AWDLSTMConfig, ResNet, ResNetConfig
-from .optimisers import ClippedSGD, L0L1GD, NormalizedGD, l0l1_step
+from .optimisers import L0L1GD, ClippedSGD, NormalizedGD, l0l1_step
 from .smoothness import SmoothnessFit, SmoothnessPoint, estimate_l0l1, secant_smoothness, smoothness_probe
 
 __all__ = [

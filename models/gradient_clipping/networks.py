@@ -4,6 +4,7 @@ from __future__ import annotations
 
 from collections.abc import Mapping
 from dataclasses import dataclass
+from itertools import pairwise
 
 import torch
 import torch.nn.functional as F
@@ -65,11 +66,10 @@ class DroppedLSTM(nn.Module):
         super().__init__()
         bound = hidden**-0.5
         self.dropout, self.hidden = dropout, hidden
-        for name, shape in (
-            ("weight_ih", (4 * hidden, inputs)), ("weight_hh", (4 * hidden, hidden)),
-            ("bias_ih", (4 * hidden,)), ("bias_hh", (4 * hidden,)),
-        ):  # fmt: skip
-            setattr(self, name, nn.Parameter(torch.empty(shape).uniform_(-bound, bound)))
+        self.weight_ih = nn.Parameter(torch.empty(4 * hidden, inputs).uniform_(-bound, bound))
+        self.weight_hh = nn.Parameter(torch.empty(4 * hidden, hidden).uniform_(-bound, bound))
+        self.bias_ih = nn.Parameter(torch.empty(4 * hidden).uniform_(-bound, bound))
+        self.bias_hh = nn.Parameter(torch.empty(4 * hidden).uniform_(-bound, bound))
 
     def forward(
         self, x: Float[Tensor, "batch length inputs"], state: Memory | None = None
@@ -97,7 +97,7 @@ class AWDLSTM(LanguageModel, config=AWDLSTMConfig):
         self.embedding = nn.Parameter(torch.empty(c.vocab_size, c.embedding).uniform_(-0.1, 0.1))
         widths = [c.embedding, *[c.hidden] * (c.num_layers - 1), c.embedding]
         self.blocks = nn.ModuleList(
-            DroppedLSTM(a, b, c.weight_dropout) for a, b in zip(widths[:-1], widths[1:], strict=True)
+            DroppedLSTM(a, b, c.weight_dropout) for a, b in pairwise(widths)
         )
         self.bias = nn.Parameter(torch.zeros(c.vocab_size))
 
@@ -128,7 +128,7 @@ class AWDLSTM(LanguageModel, config=AWDLSTMConfig):
     def _run(self, tokens: Tensor, state: list[Memory | None]) -> tuple[Tensor, Tensor, list[Memory | None]]:
         """The last layer's outputs, the same dropped, and the memories."""
         c, memories = self.config, []
-        table = self.embedding
+        table: Tensor = self.embedding
         if self.training and c.embedding_dropout:  # whole words
             table = table * F.dropout(torch.ones_like(table[:, :1]), c.embedding_dropout)
         x = locked_dropout(F.embedding(tokens, table), c.input_dropout, self.training)

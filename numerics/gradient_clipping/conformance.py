@@ -15,8 +15,8 @@ from kexue import Conforms, ForEach, claim
 from kexue.derivations.gradient_clipping import clip_factor as exact_factor
 from kexue.derivations.gradient_clipping import l0l1_step as exact_step
 from kexue.models.gradient_clipping import (
-    ClippedSGD,
     L0L1GD,
+    ClippedSGD,
     NormalizedGD,
     clip_factor,
     clip_grad_norm_,

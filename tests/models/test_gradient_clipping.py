@@ -10,10 +10,10 @@ torch = pytest.importorskip("torch")
 
 from kexue.models import create_model, generate  # noqa: E402
 from kexue.models.gradient_clipping import (  # noqa: E402
+    L0L1GD,
     AWDLSTMConfig,
     ClippedSGD,
     GradientClipping,
-    L0L1GD,
     NormalizedGD,
     ResNetConfig,
     SmoothnessPoint,
