@@ -12,7 +12,7 @@ CHECKED := $(VENV)/checked
 .DEFAULT_GOAL := help
 .DELETE_ON_ERROR:
 .NOTPARALLEL:
-.PHONY: help verify simulate test soundness peers bench gpu train-demo lint clean
+.PHONY: help verify simulate test soundness peers bench gpu book train-demo lint clean
 
 # Anything but CORE=1, CORE=0 included, runs the witnesses that need torch as well.
 ifeq ($(CORE),1)
@@ -53,6 +53,9 @@ gpu: ## on a machine with an NVIDIA GPU and a CUDA torch: tests marked gpu, CUDA
 	PYTHONPATH=. $(PYTHON) -m pytest tests/gpu -m gpu --confcutdir=tests/gpu $(ARGS)
 	PYTHONPATH=. $(PYTHON) benchmarks/on_gpu.py
 
+book: $(VENV)/book.installed ## build the site of all claims, figures, models and benchmarks into book/; ARGS=--check opens every page
+	$(BIN)/kexue book --out book $(ARGS)
+
 train-demo: $(VENV)/train.installed ## train a small DDPM on digits and a small language model, on the CPU, into demo/
 	rm -rf demo
 	$(BIN)/python -c "from kexue.training.run import demo; demo('demo')"
@@ -66,14 +69,15 @@ lint: $(VENV)/lint.installed ## ruff, and mypy over all packages
 	cd $(CHECKED) && ../bin/python -m mypy --config-file ../../pyproject.toml --cache-dir ../mypy_cache -p kexue
 
 clean: ## remove the environment and everything that was built
-	rm -rf $(VENV) build dist *.egg-info .benchmarks .hypothesis .mypy_cache .pytest_cache .ruff_cache
+	rm -rf $(VENV) build book dist *.egg-info .benchmarks .hypothesis .mypy_cache .pytest_cache .ruff_cache
 	find . -name __pycache__ -type d -prune -exec rm -rf {} +
 
 # One level of installation is one stamp file and one run of pip; a new level is one more line here.
 $(VENV)/core.installed: EXTRAS :=
 $(VENV)/torch.installed: EXTRAS := [models]
 $(VENV)/train.installed: EXTRAS := [models,train]
-$(VENV)/dev.installed: EXTRAS := [dev,lint,models,scale,train]
+$(VENV)/dev.installed: EXTRAS := [book,dev,lint,models,scale,train]
+$(VENV)/book.installed: EXTRAS := [book,models,train]
 $(VENV)/peers.installed: EXTRAS := [dev,models,peers,train]
 $(VENV)/lint.installed: EXTRAS := [lint,models,train]
 

@@ -227,6 +227,47 @@ def errata(json_out: AsJson = False, jobs: Jobs = None, fresh: Fresh = False, ti
 
 
 @app.command()
+def book(
+    out: Annotated[str, typer.Option(metavar="DIR", help="Where the site goes; what is there is replaced.")] = "book",
+    targets: Annotated[list[str] | None, typer.Argument(metavar="SLUG", help="Only these articles.")] = None,
+    results: Annotated[
+        str, typer.Option("--benchmarks", metavar="DIR", help="Results of `make bench` and `make gpu`.")
+    ] = "benchmarks/results",
+    check: Annotated[bool, typer.Option("--check", help="Open every page in a headless browser.")] = False,
+    jobs: Jobs = None,
+    timeout: Timeout = None,
+) -> None:
+    """Build the book: a static site of all claims, figures, models and benchmarks, from kept results.
+
+    Exits with 0 if it was built (and, with --check, nothing is wrong with it), else 1; 2 for wrong usage.
+    """
+    with _missing_packages("the book", "book,models"):
+        from kexue.book import browse, build, data
+    from kexue import cache
+
+    place = Path(out)
+    if place.exists() and not place.is_dir():
+        _fail(f"--out must be a folder, got the file {out}")
+    refs = _refs(targets or [])
+    report = _run(refs, jobs=jobs, fresh=False, timeout=timeout, core=False, to_stderr=False)
+    if report.interrupted:
+        raise typer.Exit(130)
+    work = cache.folder() / "book"
+    gathered = data.gather(refs, report, work / "figures", Path(results), jobs=jobs or 2)
+    status = build.build(gathered, place, work, work / "figures")
+    if status == 0:
+        print(f"wrote {place / 'index.html'}")
+    if status == 0 and check:
+        try:
+            wrong = browse.problems(place, ["rotation", "旋转"])
+        except FileNotFoundError as error:
+            _fail(str(error))
+        print("\n".join(wrong) if wrong else "every page opens, and nothing is wrong with it")
+        status = int(bool(wrong))
+    raise typer.Exit(1 if status else 0)
+
+
+@app.command()
 def train(
     model: Annotated[str, typer.Argument(metavar="MODEL", help="SLUG/PRESET, see `kexue list models`.")],
     data: Annotated[
@@ -258,7 +299,7 @@ def train(
 
     Exits with 0 when the run is complete, 2 for wrong usage, 130 after Ctrl-C.
     """
-    with _training_errors():
+    with _missing_packages():
         from kexue.training import run
 
         name = model if "/" in model else f"{model}/{preset or 'tiny'}"
@@ -287,7 +328,7 @@ def sample(
     prompt: Annotated[str, typer.Option(metavar="TEXT", help="What a language model goes on from.")] = "def ",
 ) -> None:
     """Draw samples from a trained model: a grid of images as PNG, or a text."""
-    with _training_errors():
+    with _missing_packages():
         from kexue.training import run
 
         written = run.sample(checkpoint, out, count=count, seed=seed, prompt=prompt)
@@ -315,11 +356,11 @@ def _value(text: str) -> Any:
 
 
 @contextlib.contextmanager
-def _training_errors() -> Iterator[None]:
+def _missing_packages(what: str = "training", extras: str = "models,train") -> Iterator[None]:
     try:
         yield
     except ModuleNotFoundError as error:
-        _fail(f"training needs {error.name}, which isn't installed: pip install 'kexue[models,train]'")
+        _fail(f"{what} needs {error.name}, which isn't installed: pip install 'kexue[{extras}]'")
     except (ValueError, TypeError, FileNotFoundError) as error:
         _fail(str(error))
 

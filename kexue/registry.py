@@ -35,6 +35,7 @@ class Article:
     archive_unverified: tuple[int, ...]
     papers: tuple[Paper, ...]
     summary: str
+    summary_zh: str
 
 
 @dataclass(frozen=True)

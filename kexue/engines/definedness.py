@@ -179,7 +179,7 @@ def _prove(condition: Boolean, given: tuple[Boolean, ...], budget: Budget) -> tu
     if isinstance(condition, Relational) and isinstance(condition, (sp.Ne, sp.Gt, sp.Ge)):
         difference = condition.lhs - condition.rhs
         if not difference.free_symbols and not difference.has(AppliedUndef):
-            return _constant(condition, difference), ("Arb",)
+            return _constant(condition, difference), ("arb",)
         if _by_factors(condition, difference, given):
             return True, ("factors",)
     if any(balls.is_complex(f) for f in (condition, *given)):

@@ -1,0 +1,202 @@
+"""What the pages show, gathered once and written as JSON: the pages know nothing else."""
+
+from __future__ import annotations
+
+import ast
+import datetime
+import hashlib
+import json
+from collections.abc import Iterable, Sequence
+from concurrent.futures import ProcessPoolExecutor
+from multiprocessing import get_context
+from pathlib import Path
+from typing import Any
+
+import kexue
+from kexue import registry
+from kexue.discovery import ClaimRef
+from kexue.results import Report
+
+ROOMS = ("derivations", "numerics", "models")
+
+
+def gather(
+    refs: Sequence[ClaimRef], report: Report, figures: Path, results: Path | None = None, *, jobs: int = 2
+) -> dict[str, Any]:
+    """Everything that the book shows.
+
+    Args:
+        refs: the claims of the articles.
+        report: of a run over them.
+        figures: a folder that holds the figures; those of changed articles are drawn anew.
+        results: a folder of benchmark results as pytest-benchmark writes them.
+        jobs: processes that draw.
+    """
+    code: dict[str, list[dict[str, Any]]] = {}
+    for ref in refs:
+        code.setdefault(ref.id, []).append(source_of(ref))
+    claims = {result.id: {**result.to_json(), "code": code.get(result.id, [])} for result in report}
+    drawn = draw_all(refs, figures, jobs)
+    return {
+        "version": kexue.__version__,
+        "date": datetime.datetime.now(datetime.UTC).strftime("%Y-%m-%d"),
+        "seconds": report.seconds,
+        "articles": [article_row(slug, claims, drawn) for slug in registry.slugs()],
+        "claims": claims,
+        "models": [row for row in models() if row["name"].partition("/")[0] in {ref.slug for ref in refs}],
+        "benchmarks": benchmarks(results),
+    }
+
+
+def article_row(slug: str, claims: dict[str, Any], drawn: dict[str, list[dict[str, str]]]) -> dict[str, Any]:
+    """One slug: two articles of the blog may share it."""
+    held = [a for a in registry.articles() if a.slug == slug]
+    asked = list(registry.atlas_claims(slug))
+    there = [each for each in claims if each.partition("/")[0] == slug]
+    order = {each: i for i, each in enumerate(asked)}
+    return {
+        "slug": slug,
+        "titles": [
+            {"en": a.title_en, "zh": a.title_zh, "date": a.date, "archive": list(a.archive)} for a in held
+        ],
+        "papers": [
+            {"title": p.title, "year": p.year, "arxiv": p.arxiv}
+            for p in dict.fromkeys(p for a in held for p in a.papers)
+        ],
+        "summary": {"en": held[0].summary, "zh": held[0].summary_zh},
+        "claims": sorted(there, key=lambda each: order.get(each, len(order))),
+        "planned": len(asked),
+        "rooms": [room for room in ROOMS if room_files(room, slug)],
+        "figures": drawn.get(slug, []),
+    }
+
+
+def room_files(room: str, slug: str) -> list[Path]:
+    """The files of an article in a room: <slug>.py, or those of the package <slug>."""
+    folder = package_folder(room)
+    if folder is None:
+        return []
+    if (folder / f"{slug}.py").is_file():
+        return [folder / f"{slug}.py"]
+    return sorted((folder / slug).rglob("*.py"))
+
+
+def package_folder(room: str) -> Path | None:
+    from importlib.util import find_spec
+
+    spec = find_spec(f"kexue.{room}")
+    return Path(spec.origin).parent if spec is not None and spec.origin else None
+
+
+def source_of(ref: ClaimRef) -> dict[str, Any]:
+    """The text of the claim function with its decorators."""
+    text = ref.file.read_text(encoding="utf-8")
+    code = ""
+    for node in ast.parse(text).body:
+        if isinstance(node, ast.FunctionDef) and node.name == ref.function:
+            first = min([node.lineno, *(d.lineno for d in node.decorator_list)])
+            code = "\n".join(text.splitlines()[first - 1 : node.end_lineno])
+    place = ref.module.replace("kexue.", "", 1).replace(".", "/") + ".py" if ref.module else ref.file.name
+    return {"room": ref.room, "file": place, "line": ref.line, "code": code, "title": ref.title}
+
+
+def draw_all(refs: Iterable[ClaimRef], folder: Path, jobs: int) -> dict[str, list[dict[str, str]]]:
+    """slug -> its figures as SVG with a text alternative; drawn again only when the article's files have changed."""
+    folder.mkdir(parents=True, exist_ok=True)
+    slugs = list(dict.fromkeys(ref.slug for ref in refs if ref.room == "numerics"))
+    keys = {slug: figures_key(slug) for slug in slugs}
+    stale = [slug for slug in slugs if _kept(folder, slug).get("key") != keys[slug]]
+    if stale:
+        with ProcessPoolExecutor(max_workers=jobs, mp_context=get_context("spawn")) as pool:
+            for slug, drawn in zip(stale, pool.map(draw_one, stale, [str(folder)] * len(stale)), strict=True):
+                kept = {"key": keys[slug], "figures": drawn}
+                (folder / f"{slug}.json").write_text(json.dumps(kept, ensure_ascii=False), encoding="utf-8")
+    return {slug: _kept(folder, slug)["figures"] for slug in slugs}
+
+
+def _kept(folder: Path, slug: str) -> dict[str, Any]:
+    try:
+        kept = json.loads((folder / f"{slug}.json").read_text(encoding="utf-8"))
+    except (OSError, ValueError):
+        return {}
+    there = isinstance(kept, dict) and all((folder / f["file"]).is_file() for f in kept.get("figures", ()))
+    return kept if there else {}
+
+
+def figures_key(slug: str) -> str:
+    digest = hashlib.sha256()
+    for file in [*room_files("numerics", slug), *room_files("derivations", slug), *room_files("models", slug)]:
+        digest.update(file.read_bytes())
+    return digest.hexdigest()
+
+
+def draw_one(slug: str, folder: str) -> list[dict[str, str]]:
+    """Draws the figures of one article; what they show in words comes from their labels."""
+    import importlib
+
+    from matplotlib import rcParams
+
+    rcParams["svg.fonttype"] = "path"
+    rcParams["svg.hashsalt"] = "kexue"  # the same file for the same figure
+    make = getattr(importlib.import_module(f"kexue.numerics.{slug}"), "figures", None)
+    drawn = []
+    for name, figure in make().items() if make else ():
+        file = f"{slug}-{name}.svg"
+        figure.savefig(Path(folder) / file, metadata={"Date": None})
+        drawn.append({"name": name, "file": file, "alt": alternative(name, figure)})
+    return drawn
+
+
+def alternative(name: str, figure: Any) -> str:
+    """The text alternative of a figure: its axes, titles and labelled curves."""
+    parts = []
+    for axes in figure.get_axes():
+        title, x, y = axes.get_title(), axes.get_xlabel(), axes.get_ylabel()
+        labels = [text for text in axes.get_legend_handles_labels()[1] if not text.startswith("_")]
+        plot = f"{y} against {x}" if x and y else y or x
+        words = [w for w in (title, plot) if w]
+        if labels:
+            words.append("curves: " + "; ".join(dict.fromkeys(labels)))
+        if words:
+            parts.append(", ".join(words))
+    return f"{name.replace('-', ' ')}. " + ". ".join(dict.fromkeys(parts))
+
+
+def models() -> list[dict[str, Any]]:
+    """The presets with numbers of parameters; none where torch isn't installed."""
+    from kexue import explain
+
+    try:
+        return explain.models()
+    except ModuleNotFoundError:
+        return []
+
+
+def benchmarks(folder: Path | None) -> list[dict[str, Any]]:
+    """Every results file: device, versions, date, and its groups with medians and ratios to the first of each group."""
+    found = []
+    for file in sorted(folder.glob("*.json")) if folder is not None and folder.is_dir() else ():
+        data = json.loads(file.read_text(encoding="utf-8"))
+        if isinstance(data, dict) and isinstance(data.get("benchmarks"), list):
+            found.append({"name": file.stem, **table_of(data)})
+    return found
+
+
+def table_of(data: dict[str, Any]) -> dict[str, Any]:
+    groups: dict[str, list[dict[str, Any]]] = {}
+    for row in data["benchmarks"]:
+        stats = row["stats"]
+        label = ", ".join(str(v) for v in (row.get("params") or {}).values()) or row["name"]
+        groups.setdefault(row.get("group") or row["name"], []).append({
+            "label": label, "median": stats["median"], "spread": stats["iqr"], "rounds": stats["rounds"],
+            "extra": row.get("extra_info") or {},
+        })  # fmt: skip
+    return {"machine": data.get("machine", {}), "date": data.get("datetime", ""), "groups": groups}
+
+
+def counts(rows: Sequence[dict[str, Any]]) -> dict[str, int]:
+    """status -> how many claims have it."""
+    found: dict[str, int] = {}
+    for row in rows:
+        found[row["status"]] = found.get(row["status"], 0) + 1
+    return found
