@@ -88,13 +88,15 @@ def parameters_of(real: Tensor, imag: Tensor, loc: Tensor, raw_scale: Tensor) ->
 
 
 def objective(
-    parameters: Parameters, values: Tensor, config: FourierDensityConfig | ConditionalFourierDensityConfig
+    parameters: Parameters, batch: Mapping[str, Tensor], config: FourierDensityConfig | ConditionalFourierDensityConfig
 ) -> Float[Tensor, ""]:
     """The mean loss a value, in nats or bits, and the penalty."""
-    a, loc, scale = parameters
+    (a, loc, scale), values = parameters, batch["values"]
     unit = normalized(a)[0]
     if config.objective == "bits":
-        noise = torch.rand(values.shape, device=values.device).to(values.dtype) - 0.5
+        noise = batch.get("noise")
+        if noise is None:
+            noise = torch.rand(values.shape, device=values.device).to(values.dtype) - 0.5
         noisy = values + noise * config.bin_width
         loss = -line_log_bin_prob(unit, loc, scale, noisy, config.bin_width).mean() / math.log(2)
     else:
@@ -105,7 +107,10 @@ def objective(
 
 
 class FourierDensityModel(Model, config=FourierDensityConfig):
-    """C independent densities. Batches: {"values": (batch, C)}."""
+    """C independent densities.
+
+    Batches: {"values": (batch, C)}; for the objective "bits" also "noise" in [−½, ½], which is drawn if it isn't given.
+    """
 
     def __init__(self, config: FourierDensityConfig) -> None:
         super().__init__(config)
@@ -128,12 +133,16 @@ class FourierDensityModel(Model, config=FourierDensityConfig):
 
     def loss(self, batch: Mapping[str, Tensor]) -> Float[Tensor, ""]:
         with full_precision(batch["values"]):
-            return objective(self.parameters_of_densities(), batch["values"], self.config)
+            return objective(self.parameters_of_densities(), batch, self.config)
 
     def example(
         self, batch_size: int, generator: torch.Generator | None = None, device: torch.device | str = "cpu"
     ) -> dict[str, Tensor]:
-        return {"values": torch.randn(batch_size, self.config.num_pdfs, generator=generator).to(device)}
+        shape = (batch_size, self.config.num_pdfs)
+        batch = {"values": torch.randn(shape, generator=generator).to(device)}
+        if self.config.objective == "bits":
+            batch["noise"] = (torch.rand(shape, generator=generator) - 0.5).to(device)
+        return batch
 
 
 class ResidualLayer(nn.Module):
@@ -181,7 +190,7 @@ class ConditionalFourierDensity(Model, config=ConditionalFourierDensityConfig):
     def loss(self, batch: Mapping[str, Tensor]) -> Float[Tensor, ""]:
         parameters = self.parameters_at(batch["context"])
         with full_precision(batch["values"]):
-            return objective(parameters, batch["values"], self.config)
+            return objective(parameters, batch, self.config)
 
     def example(
         self, batch_size: int, generator: torch.Generator | None = None, device: torch.device | str = "cpu"
