@@ -44,14 +44,14 @@ peers: $(VENV)/peers.installed ## compare the models with independent implementa
 	$(PYTEST) -n $(JOBS) tests/peers $(ARGS)
 
 bench: $(VENV)/peers.installed ## measure the engines and the models, ours beside the peers
-	$(BIN)/python -m pytest benchmarks -m "not gpu" --benchmark-only $(ARGS)
+	$(BIN)/python benchmarks/measure.py $(ARGS)
 
 # No network and no environment of its own: it uses the Python whose torch knows the GPU. Without pip's consent (a
 # system Python) the source tree itself is importable.
 gpu: ## on a machine with an NVIDIA GPU and a CUDA torch: tests marked gpu, CUDA benchmarks into benchmarks/results/
 	PIP_NO_INDEX=1 $(PYTHON) -m pip install --quiet --no-deps --no-build-isolation -e . || true
 	PYTHONPATH=. $(PYTHON) -m pytest tests/gpu -m gpu --confcutdir=tests/gpu $(ARGS)
-	PYTHONPATH=. $(PYTHON) benchmarks/on_gpu.py
+	PYTHONPATH=. $(PYTHON) benchmarks/measure.py --gpu
 
 book: $(VENV)/book.installed ## build the site of all claims, figures, models and benchmarks into book/; ARGS=--check opens every page
 	$(BIN)/kexue book --out book $(ARGS)
@@ -81,9 +81,13 @@ $(VENV)/book.installed: EXTRAS := [book,models,train]
 $(VENV)/peers.installed: EXTRAS := [dev,models,peers,train]
 $(VENV)/lint.installed: EXTRAS := [lint,models,train]
 
+# A peer whose dependencies exclude ours (torchvision beside the CPU's torch) is installed without them.
+$(VENV)/peers.installed: ALONE := denoising-diffusion-pytorch
+
 $(VENV)/%.installed: pyproject.toml constraints.txt | $(BIN)/python
 	rm -rf build
 	$(BIN)/python -m pip install --quiet --disable-pip-version-check -c constraints.txt -e ".$(EXTRAS)"
+	$(if $(ALONE),$(BIN)/python -m pip install --quiet --disable-pip-version-check --no-deps -c constraints.txt $(ALONE))
 	rm -rf build
 	touch $@
 

@@ -31,7 +31,7 @@ def both_passes(turn, x):
 
 @pytest.mark.benchmark(group="rope: queries (4, 8, 4096, 64), forward and backward")
 @pytest.mark.parametrize("who", WHO)
-def test_rotate(benchmark, who):
+def test_rotate(benchmark, work, who):
     x = queries(4096)
     if who.startswith("ours"):
         layout = "half" if "half" in who else "interleaved"
@@ -42,6 +42,7 @@ def test_rotate(benchmark, who):
     else:
         peer = pytest.importorskip("rotary_embedding_torch").RotaryEmbedding(dim=DIM)
         turn = peer.rotate_queries_or_keys
+    work(lambda: both_passes(turn, x), moved=4 * x.nbytes)  # x and its gradient are read, both results written
     benchmark.pedantic(both_passes, (turn, x), rounds=15, warmup_rounds=2)
 
 

@@ -17,6 +17,7 @@ from dataclasses import dataclass
 from typing import Any
 
 import numpy as np
+from numba import njit
 from scipy import special
 
 METRICS = ("euclidean", "cosine", "precomputed")
@@ -86,12 +87,17 @@ def _rows(points: np.ndarray, metric: str) -> Callable[[slice], np.ndarray]:
     if metric == "cosine":
         unit = unit_rows(points)
         return lambda part: 1 - unit[part] @ unit.T
+    moved, squares = _centred(points)
+    return lambda part: np.maximum(squares[part, None] + squares - 2 * (moved[part] @ moved.T), 0)
+
+
+def _centred(points: np.ndarray) -> tuple[np.ndarray, np.ndarray]:
+    """The points moved to their centre, and the squares of their lengths; integers stay integers."""
     centre = points.mean(axis=0)
     if (points == np.rint(points)).all():
-        centre = np.rint(centre)  # integers stay integers, and their distances exact
+        centre = np.rint(centre)  # so that their distances are exact
     moved = points - centre
-    squares = np.einsum("nd,nd->n", moved, moved)
-    return lambda part: np.maximum(squares[part, None] + squares - 2 * (moved[part] @ moved.T), 0)
+    return moved, np.einsum("nd,nd->n", moved, moved)
 
 
 def distances(X: Any, metric: str = "euclidean") -> np.ndarray:
@@ -117,7 +123,7 @@ def choose(rows: np.ndarray, k: int) -> np.ndarray:
     return below | (tied & (np.cumsum(tied, axis=-1) <= missing))
 
 
-def k_occurrence(X: Any, k: int, metric: str = "euclidean", chunk: int = 2048) -> np.ndarray:
+def k_occurrence(X: Any, k: int, metric: str = "euclidean", chunk: int = 256) -> np.ndarray:
     """N_k: how many other points have each point among their k nearest; shape [N], sum Nk.
 
     Args:
@@ -138,14 +144,41 @@ def k_occurrence(X: Any, k: int, metric: str = "euclidean", chunk: int = 2048) -
     points = _square(X) if metric == "precomputed" else _points(X)
     size = len(points)
     k, chunk = _whole("k", k, 1, size - 1), _whole("chunk", chunk, 1)
-    rows = _rows(points, metric)
+    zeros, floor = np.zeros(size), -np.inf
+    if metric == "euclidean":
+        points, left = _centred(points)
+        right, factor, floor = left, 2.0, 0.0
+    elif metric == "cosine":
+        points, left, right, factor = unit_rows(points), np.ones(size), zeros, 1.0
+    else:
+        left, right, factor = zeros, zeros, -1.0
     counts = np.zeros(size, dtype=np.int64)
     for start in range(0, size, chunk):
         part = slice(start, min(start + chunk, size))
-        block = rows(part)
-        block[np.arange(part.stop - start), np.arange(start, part.stop)] = np.inf
-        counts += choose(block, k).sum(axis=0)
+        products = points[part] if metric == "precomputed" else points[part] @ points.T
+        _tally(products, left[part], right, factor, floor, start, k, counts)
     return counts
+
+
+@njit(cache=True)
+def _tally(products, left, right, factor, floor, first, k, counts):
+    """Counts the k columns of each row with the least left + right − factor·product ≥ floor, its own place apart.
+
+    Among equals the smaller index comes first, as it is met first.
+    """
+    nearest, who = np.empty(k), np.empty(k, dtype=np.int64)
+    for i in range(products.shape[0]):
+        nearest[:] = np.inf
+        for j in range(products.shape[1]):
+            value = max((left[i] + right[j]) - factor * products[i, j], floor)
+            if value < nearest[k - 1] and j != first + i:
+                place = k - 1
+                while place > 0 and nearest[place - 1] > value:
+                    nearest[place], who[place] = nearest[place - 1], who[place - 1]
+                    place -= 1
+                nearest[place], who[place] = value, j
+        for place in range(k):
+            counts[who[place]] += 1
 
 
 def torus_occurrence(X: Any, k: int, chunk: int = 256) -> np.ndarray:

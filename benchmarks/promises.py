@@ -1,0 +1,150 @@
+"""What was promised about speed, each with how it is read off a results file."""
+
+from __future__ import annotations
+
+from collections.abc import Callable
+from dataclasses import dataclass
+from typing import Any
+
+from kexue.measurements import Case, Group, Results, slope
+
+Measure = Callable[[Results], "float | None"]
+
+
+@dataclass(frozen=True)
+class Promise:
+    text: str
+    measure: Measure
+    least: float | None = None
+    most: float | None = None
+    remark: str = ""
+
+
+def group(results: Results, start: str) -> Group | None:
+    return next((g for g in results.groups if g.name.startswith(start)), None)
+
+
+def cases(results: Results, start: str, label: str) -> list[Case]:
+    found = group(results, start)
+    return [] if found is None else [case for case in found.cases if label in case.label]
+
+
+def ratio(start: str, label: str) -> Measure:
+    """The worst ratio of a peer to ours in a group."""
+
+    def measure(results: Results) -> float | None:
+        found = group(results, start)
+        ratios = [] if found is None else [found.ratio(case) for case in cases(results, start, label)]
+        return min((r for r in ratios if r is not None), default=None)
+
+    return measure
+
+
+def most_ratio(start: str, label: str) -> Measure:
+    def measure(results: Results) -> float | None:
+        found = group(results, start)
+        ratios = [] if found is None else [found.ratio(case) for case in cases(results, start, label)]
+        return max((r for r in ratios if r is not None), default=None)
+
+    return measure
+
+
+def exponent(start: str, label: str) -> Measure:
+    def measure(results: Results) -> float | None:
+        found = group(results, start)
+        values = [] if found is None else [found.exponent(each) for each in found.labels if label in each]
+        return max((v for v in values if v is not None), default=None)
+
+    return measure
+
+
+def extra(start: str, key: str, pick: Callable[[list[Any]], float] = max) -> Measure:
+    def measure(results: Results) -> float | None:
+        found = group(results, start)
+        values = [case.extra[key] for case in found.cases if key in case.extra] if found else []
+        return float(pick(values)) if values else None
+
+    return measure
+
+
+def median(start: str, label: str = "") -> Measure:
+    return lambda results: next((case.median for case in cases(results, start, label)), None)
+
+
+def bytes_per_step(results: Results) -> float | None:
+    """Growth of the bytes that autograd saves with each further step of the reversible stack, over the plain one's."""
+    slopes = []
+    for way in ("reversible", "plain"):
+        found = [(c.n, c.extra["saved bytes"]) for c in cases(results, "flows: Glow of one level", way)]
+        if len(found) < 2:
+            return None
+        (n0, b0), (n1, b1) = found[0], found[-1]
+        slopes.append((b1 - b0) / (n1 - n0))
+    return slopes[0] / slopes[1]
+
+
+def first_win(results: Results) -> float | None:
+    """The least number of tokens from which on Transformer-VQ is faster than SDPA, forward and backward."""
+    wins = []
+    for n in (512, 1024, 2048, 4096, 8192, 16_384, 32_768):
+        found = group(results, f"transformer_vq/forward+backward-{n}")
+        if found is None:
+            return None
+        worst = min((r for r in map(found.ratio, found.cases) if r is not None), default=0.0)
+        wins = [*wins, n] if worst > 1 else []
+    return float(wins[0]) if wins else None
+
+
+def memory_exponent(results: Results) -> float | None:
+    found = group(results, "transformer_vq: growth with the length")
+    values = []
+    for case in found.cases if found else ():
+        points = [(float(n), float(mib)) for n, mib in case.extra.get("MiB", {}).items()]
+        value = slope(points)
+        values += [] if value is None else [value]
+    return max(values, default=None)
+
+
+PROMISES = (
+    Promise("import kexue, seconds", median("test_import"), most=0.2),
+    Promise("kexue --help, seconds", median("test_command", "help"), most=0.4),
+    Promise("five articles verified cold, seconds", median("test_verify_cold"), most=30),
+    Promise("five articles verified warm, seconds", median("test_verify_warm"), most=2),
+    Promise("sector kernel over the plain NumPy kernel", ratio("sampling: one million", "numpy"), least=2),
+    Promise("samples, sequential over fixed", extra("sampling: samples needed", "median ratio"), most=0.4),
+    Promise("Nyströmformer layer, n = 4096, huggingface over ours", ratio("nystromformer: one layer", "hugging"), least=1),
+    Promise("Newton inverse over Razavi at equal residual", most_ratio("nystromformer: 12 inverses", "newton"), most=1),
+    Promise("Chebyshev inverse over Razavi at equal residual", most_ratio("nystromformer: 12 inverses", "cheb"), most=1),
+    Promise(
+        "causal linear attention, n = 8192, peer over ours", ratio("linear_attention: causal", "bucket 64"), least=1.5,
+        remark="the peer leaves out each query's own bucket: 0.46 of our operations",
+    ),
+    Promise("the same, peer with the equal function", ratio("linear_attention: causal", "equal"), least=1.5),
+    Promise("causal linear attention, exponent", exponent("linear_attention: growth", ""), most=1.1),
+    Promise("Transformer-VQ, exponent, 2k to 32k", extra("transformer_vq: growth", "exponent"), most=1.1),
+    Promise("Transformer-VQ, exponent of memory", memory_exponent, most=1.1),
+    Promise("Transformer-VQ faster than SDPA from n on", first_win, most=32_768),
+    Promise("S4D kernel and convolution, formula over ours", ratio("hippo: S4D kernel + FFT", "formula"), least=1),
+    Promise("RoPE, rotary-embedding-torch over ours", ratio("rope: queries", "rotary-embedding"), least=1),
+    Promise(
+        "O(d) map, d = 4096: allocated over the input", extra("orthogonal_map: d = 4096", "allocated over the size of x"),
+        most=100, remark="one d × d matrix for each pair would be 4096",
+    ),
+    Promise("U-Net, diffusers over ours", ratio("ddpm: U-Net", "diffusers"), least=1),
+    Promise("U-Net, denoising-diffusion-pytorch over ours", ratio("ddpm: U-Net", "denoising"), least=1),
+    Promise("sampler over the network's calls alone", most_ratio("ddpm: 10 steps", "sampler"), most=1.02),
+    Promise("Glow step, normflows over ours", ratio("flows: one affine Glow step", "normflows"), least=1),
+    Promise("reversible Glow: saved bytes a step, of the plain one's", bytes_per_step, most=0.01),
+    Promise("Lion foreach, lion-pytorch over ours", ratio("lion: one step", "lion-pytorch"), least=1),
+    Promise("Lion foreach over the same memory traffic", extra("lion: one step", "over the traffic"), most=1.05),
+)  # fmt: skip
+
+
+def judged(promise: Promise, results: Results) -> list[str]:
+    """Text, what was asked, what was measured, whether it holds, and a remark."""
+    asked = f"≥ {promise.least:g}" if promise.least is not None else f"≤ {promise.most:g}"
+    value = promise.measure(results)
+    if value is None:
+        return [promise.text, asked, "·", "not measured", promise.remark]
+    kept = value >= promise.least if promise.least is not None else value <= (promise.most or 0.0)
+    return [promise.text, asked, f"{value:.3g}", "kept" if kept else "NOT KEPT", promise.remark]
