@@ -1,4 +1,4 @@
-"""What the benchmarks share: operations and bytes of a case, and results files that are small and say where they ran."""
+"""What the benchmarks share: operations and bytes of a case, and small results files that say where they ran."""
 
 from __future__ import annotations
 

@@ -27,8 +27,8 @@ ENGINES = ("sympy", "python-flint", "z3-solver", "cvc5", "mpmath")
 PACKAGE = Path(__file__).resolve().parent
 # What shows or finds results without deciding any; whatever else stands in the package is part of the key.
 SHOWS_ONLY = frozenset({
-    "__main__.py", "book", "cache.py", "cli.py", "discovery.py", "explain.py", "pytest_plugin.py", "registry.py",
-    "results.py",
+    "__main__.py", "book", "cache.py", "cli.py", "discovery.py", "explain.py", "measurements.py", "pytest_plugin.py",
+    "registry.py", "results.py",
 })  # fmt: skip
 ROOMS = frozenset({"derivations", "models", "numerics"})
 # An undecided finding whose reason is one of these may be decided next time, so it is not kept.

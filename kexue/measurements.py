@@ -40,7 +40,7 @@ class Group:
     def ours(self, n: float | None) -> Case | None:
         """What the others are compared with: the case that is called ours, else the first."""
         held = [case for case in self.cases if case.n == n]
-        named = [case for case in held if case.label.startswith("ours")]
+        named = [case for case in held if any(part.startswith("ours") for part in case.label.split(", "))]
         return (named or held or [None])[0]
 
     def ratio(self, case: Case) -> float | None:
@@ -96,24 +96,30 @@ def load(file: str | Path) -> Results:
     path = Path(file)
     try:
         data = json.loads(path.read_text(encoding="utf-8"))
-        groups: dict[str, list[Case]] = {}
+        held: dict[str, list[dict[str, Any]]] = {}
         for row in data["benchmarks"]:
-            groups.setdefault(str(row["group"] or row["name"]), []).append(_case(row))
+            held.setdefault(str(row["group"] or row["name"]), []).append(row)
+        groups = tuple(Group(name, tuple(_cases(rows))) for name, rows in held.items())
     except (KeyError, TypeError, ValueError, AttributeError) as error:
         raise ValueError(f"{path} must be a file of benchmark results: {error!r}") from error
-    held = tuple(Group(name, tuple(cases)) for name, cases in groups.items())
     return Results(
         path.stem, str(data.get("device", "")), str(data.get("date", data.get("datetime", "")))[:10],
-        {str(k): str(v) for k, v in (data.get("versions") or {}).items()}, held,
+        {str(k): str(v) for k, v in (data.get("versions") or {}).items()}, groups,
     )  # fmt: skip
 
 
-def _case(row: dict[str, Any]) -> Case:
-    stats, extra = row["stats"], dict(row.get("extra_info") or {})
-    n = extra.pop("n", None)
-    params = {k: v for k, v in (row.get("params") or {}).items() if v != n}
-    label = ", ".join(str(v) for v in params.values()) or row["name"].partition("[")[0].removeprefix("test_")
-    return Case(label, float(stats["median"]), float(stats["iqr"]), int(stats["rounds"]), n, extra)
+def _cases(rows: list[dict[str, Any]]) -> list[Case]:
+    """Labelled by the parameters in which the rows of a group differ, apart from n."""
+    found = []
+    first = rows[0].get("params") or {}
+    varying = [k for k in first if any((row.get("params") or {}).get(k) != first[k] for row in rows)]
+    for row in rows:
+        stats, extra, params = row["stats"], dict(row.get("extra_info") or {}), row.get("params") or {}
+        n = extra.pop("n", None)
+        named = [str(params[k]) for k in varying if params.get(k) != n]
+        label = ", ".join(named) or row["name"].partition("[")[0].removeprefix("test_")
+        found.append(Case(label, float(stats["median"]), float(stats["iqr"]), int(stats["rounds"]), n, extra))
+    return found
 
 
 def compact(data: dict[str, Any], *, device: str, versions: dict[str, str], date: str) -> dict[str, Any]:

@@ -28,10 +28,10 @@ def gathered(tmp_path_factory) -> dict:
     found = json.loads(json.dumps(data.gather(refs, run(refs), figures, None)))
     found["claims"]["sector/hostile"] = enemy(found["claims"][refs[0].id])
     next(a for a in found["articles"] if a["slug"] == "sector")["claims"].append("sector/hostile")
-    found["benchmarks"] = [{
-        "name": HOSTILE, "machine": {}, "date": HOSTILE,
-        "groups": {HOSTILE: [{"label": HOSTILE, "median": 1e-3, "spread": 1e-4, "rounds": 3, "extra": {"n": HOSTILE}}]},
-    }]  # fmt: skip
+    group = {"name": HOSTILE, "header": [HOSTILE], "rows": [[HOSTILE]], "exponents": [HOSTILE], "figure": None}
+    found["benchmarks"] = [
+        {"name": HOSTILE, "device": HOSTILE, "date": HOSTILE, "versions": {HOSTILE: HOSTILE}, "groups": [group]}
+    ]
     found["figures folder"] = str(figures)
     return found
 

@@ -78,9 +78,10 @@ def write_project(data: dict[str, Any], source: Path, figures: Path) -> None:
             if path.name not in keep:
                 shutil.rmtree(path) if path.is_dir() else path.unlink()
     (source / "figures").mkdir(parents=True, exist_ok=True)
-    for article in data["articles"]:
-        for figure in article["figures"]:
-            shutil.copyfile(figures / figure["file"], source / "figures" / figure["file"])
+    drawn = [figure for article in data["articles"] for figure in article["figures"]]
+    drawn += [group["figure"] for result in data["benchmarks"] for group in result["groups"] if group["figure"]]
+    for figure in drawn:
+        shutil.copyfile(figures / figure["file"], source / "figures" / figure["file"])
     (source / "conf.py").write_text(CONF, encoding="utf-8")
     (source / "book.json").write_text(json.dumps(data, ensure_ascii=False), encoding="utf-8")
     here = files("kexue.book")

@@ -13,7 +13,7 @@ from pathlib import Path
 from typing import Any
 
 import kexue
-from kexue import registry
+from kexue import measurements, registry
 from kexue.discovery import ClaimRef
 from kexue.results import Report
 
@@ -44,7 +44,7 @@ def gather(
         "articles": [article_row(slug, claims, drawn) for slug in registry.slugs()],
         "claims": claims,
         "models": [row for row in models() if row["name"].partition("/")[0] in {ref.slug for ref in refs}],
-        "benchmarks": benchmarks(results),
+        "benchmarks": benchmarks(results, figures),
     }
 
 
@@ -172,26 +172,34 @@ def models() -> list[dict[str, Any]]:
         return []
 
 
-def benchmarks(folder: Path | None) -> list[dict[str, Any]]:
-    """Every results file: device, versions, date, and its groups with medians and ratios to the first of each group."""
+def benchmarks(folder: Path | None, figures: Path) -> list[dict[str, Any]]:
+    """Every results file: device, versions, date, and its groups as tables, with a figure for each that grows with n.
+
+    Raises:
+        ValueError: a file there isn't one of results.
+    """
     found = []
     for file in sorted(folder.glob("*.json")) if folder is not None and folder.is_dir() else ():
-        data = json.loads(file.read_text(encoding="utf-8"))
-        if isinstance(data, dict) and isinstance(data.get("benchmarks"), list):
-            found.append({"name": file.stem, **table_of(data)})
-    return found
-
-
-def table_of(data: dict[str, Any]) -> dict[str, Any]:
-    groups: dict[str, list[dict[str, Any]]] = {}
-    for row in data["benchmarks"]:
-        stats = row["stats"]
-        label = ", ".join(str(v) for v in (row.get("params") or {}).values()) or row["name"]
-        groups.setdefault(row.get("group") or row["name"], []).append({
-            "label": label, "median": stats["median"], "spread": stats["iqr"], "rounds": stats["rounds"],
-            "extra": row.get("extra_info") or {},
+        results = measurements.load(file)
+        curves = measurements.growing(results.groups)
+        groups = []
+        for number, group in enumerate(results.groups):
+            header, rows = measurements.rows(results, group)
+            drawn = None
+            if group in curves:
+                name = f"{results.name}-{number}.svg"
+                plot = measurements.figure(group)
+                plot.savefig(figures / name, metadata={"Date": None})
+                drawn = {"file": name, "alt": alternative(group.name, plot)}
+            groups.append({
+                "name": group.name, "header": header, "rows": rows, "exponents": measurements.exponents(group),
+                "figure": drawn,
+            })  # fmt: skip
+        found.append({
+            "name": results.name, "device": results.device, "date": results.date, "versions": results.versions,
+            "groups": groups,
         })  # fmt: skip
-    return {"machine": data.get("machine", {}), "date": data.get("datetime", ""), "groups": groups}
+    return found
 
 
 def counts(rows: Sequence[dict[str, Any]]) -> dict[str, int]:

@@ -96,10 +96,8 @@ def finding(data: dict[str, Any]) -> list[nodes.Node]:
         head += nodes.Text(f", {data['scope']}")
     found.append(head)
     parts = data.get("parts", [])
-    if not parts and data.get("latex"):
-        found.append(formula_node(data["latex"], display=True))
-    elif not parts and data.get("checked"):
-        found.append(block(data["checked"]))
+    if not parts and data.get("checked"):
+        found.append(statement(data))
     lines = [
         ("given", "; ".join(data.get("domain", ()))),
         ("engines", engines(data.get("engines", ()))),
@@ -192,14 +190,25 @@ def claim_section(claim_id: str, claim: dict[str, Any]) -> nodes.section:
 
 
 def printed(claim: dict[str, Any]) -> nodes.container:
-    """What an article or paper prints, as it was checked, and the counter-example to it."""
+    """What an article or paper prints, the counter-example to it, and folded the formulas that were checked."""
     from kexue import explain
     from kexue.judge import ClaimResult
 
     row = explain.erratum(ClaimResult.from_json({k: v for k, v in claim.items() if k != "code"}))
     facts = [
         ("printed → corrected", nodes.paragraph("", "", nodes.literal("", row["difference"]))),
-        ("printed, as checked", nodes.paragraph("", "", nodes.literal("", row["printed_checked"]))),
         ("counter-example", plain(row["counterexample"], "evidence")),
     ]
-    return nodes.container("", definitions(facts), classes=["erratum"])
+    shown: list[nodes.Node] = [definitions(facts)]
+    finding_ = next((m["finding"] for m in claim["mutants"] if m["info"]["key"] == "printed"), None)
+    if finding_ is not None:
+        same = {leaf.get("checked") for leaf in leaves(claim["truth"])}
+        changed = [leaf for leaf in leaves(finding_) if leaf.get("checked") not in same]
+        formulas = [statement(leaf) for leaf in changed if leaf.get("checked")]
+        if formulas:
+            shown.append(folded("The printed version, as it was checked", *formulas))
+    return nodes.container("", *shown, classes=["erratum"])
+
+
+def statement(leaf: dict[str, Any]) -> nodes.Node:
+    return formula_node(leaf["latex"], display=True) if leaf.get("latex") else block(leaf["checked"])

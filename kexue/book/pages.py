@@ -106,19 +106,14 @@ def board_page(data: dict[str, Any]) -> Page:
     for article in data["articles"]:
         titles = article["titles"]
         if not article["claims"]:
-            rows.append([[plain_title(titles), n.plain(f"planned: {article['planned']} claims", "planned")],
-                         *["·"] * (len(header) - 1)])  # fmt: skip
+            planned = n.plain(f"{titles[0]['zh']} · planned: {article['planned']} claims", "planned", "zh")
+            rows.append([[n.plain(titles[0]["en"]), planned], *["·"] * (len(header) - 1)])
             continue
         name = nodes.paragraph("", "", n.link(titles[0]["en"], f"articles/{article['slug']}.html"))
         chinese = nodes.paragraph("", "", nodes.inline("", titles[0]["zh"], classes=["zh"]))
         rows.append([[name, chinese], *numbers(data, claims_of(data, article), article["slug"])])
     rows.append([n.plain("total"), *numbers(data, list(data["claims"].values()), None)])
     return [nodes.container("", n.table(header, rows, ["board"]), classes=["wide"])]
-
-
-def plain_title(titles: list[dict[str, Any]]) -> nodes.paragraph:
-    words = f"{titles[0]['en']} "
-    return nodes.paragraph("", "", nodes.Text(words), nodes.inline("", titles[0]["zh"], classes=["zh"]))
 
 
 @page
@@ -289,28 +284,18 @@ def benchmarks_page(data: dict[str, Any]) -> Page:
         return [n.plain("No results are here yet: `make bench` writes them.")]
     found: Page = []
     for result in data["benchmarks"]:
-        cpu = result["machine"].get("cpu", {}) if isinstance(result["machine"], dict) else {}
-        about = ", ".join(str(v) for v in (cpu.get("brand_raw"), result["date"][:10]) if v)
-        children: list[nodes.Node] = [n.plain(about, "machine")]
-        for group, rows in result["groups"].items():
-            first = rows[0]["median"]
-            cells = [
-                [row["label"], seconds(row["median"]), seconds(row["spread"]), f"{row['median'] / first:.2f}",
-                 ", ".join(f"{k} = {v}" for k, v in row["extra"].items())]
-                for row in rows
-            ]  # fmt: skip
-            header = ["case", "median", "interquartile range", "over the first", ""]
-            children.append(nodes.rubric("", "", nodes.Text(group)))
-            children.append(nodes.container("", n.table(header, cells), classes=["wide"]))
-        found.append(section("results-" + engine_slug(result["name"]), result["name"], *children))
+        versions = ", ".join(f"{name} {version}" for name, version in result["versions"].items())
+        children: list[nodes.Node] = [n.plain(f"{result['device']}, {result['date']}"), n.plain(versions, "config")]
+        for group in result["groups"]:
+            table = nodes.container("", n.table(group["header"], group["rows"]), classes=["wide"])
+            shown: list[nodes.Node] = [table]
+            if group["exponents"]:
+                shown.append(n.plain("; ".join(group["exponents"])))
+            if group["figure"]:
+                shown.append(figure(group["figure"]))
+            children.append(section(engine_slug(f"{result['name']} {group['name']}"), group["name"], *shown))
+        found.append(section("results-" + engine_slug(result["name"]), result["device"] or result["name"], *children))
     return found
-
-
-def seconds(value: float) -> str:
-    for unit, size in (("s", 1.0), ("ms", 1e-3), ("µs", 1e-6)):
-        if value >= size:
-            return f"{value / size:.3g} {unit}"
-    return f"{value / 1e-9:.3g} ns"
 
 
 @page
@@ -325,11 +310,8 @@ PIECES = re.compile(r"\$(?P<math>[^$]+)\$|``[^`]+``|`[^`]+`|(?P<mark>[*|\\]|(?<=
 def docstring_as_rest(app: Sphinx, what: str, name: str, obj: Any, options: Any, lines: list[str]) -> None:
     """Our docstrings are plain text with `$…$`, code and Google's sections: what reST would misread is escaped.
 
-    A module's docstring, and a paragraph with a layout of its own, are kept as they stand.
+    A paragraph with a layout of its own is kept as it stands.
     """
-    if what == "module":
-        lines[:] = verbatim(lines)
-        return
     found: list[str] = []
     paragraph: list[str] = []
     in_sections = False
@@ -338,7 +320,8 @@ def docstring_as_rest(app: Sphinx, what: str, name: str, obj: Any, options: Any,
             paragraph.append(line)
             in_sections = in_sections or bool(SECTIONS.match(line))
             continue
-        ragged = len({len(each) - len(each.lstrip()) for each in paragraph}) > 1
+        indents = {len(each) - len(each.lstrip()) for each in paragraph}
+        ragged = len(indents) > 1 or (what == "module" and min(indents, default=0) > 0)
         found += verbatim(paragraph) if ragged and not in_sections else escaped("\n".join(paragraph)).split("\n")
         found.append("")
         paragraph = []
