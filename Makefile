@@ -12,7 +12,7 @@ CHECKED := $(VENV)/checked
 .DEFAULT_GOAL := help
 .DELETE_ON_ERROR:
 .NOTPARALLEL:
-.PHONY: help verify simulate test soundness peers bench gpu book train-demo lint clean
+.PHONY: help verify simulate test soundness peers bench gpu book train-demo train-compare lint clean
 
 # Anything but CORE=1, CORE=0 included, runs the witnesses that need torch as well.
 ifeq ($(CORE),1)
@@ -59,6 +59,9 @@ book: $(VENV)/book.installed ## build the site of all claims, figures, models an
 train-demo: $(VENV)/train.installed ## train a small DDPM on digits and a small language model, on the CPU, into demo/
 	rm -rf demo
 	$(BIN)/python -c "from kexue.training.run import demo; demo('demo')"
+
+train-compare: $(VENV)/train.installed ## compare optimisers and clip rules on two small runs (15 minutes), into docs/images/
+	$(BIN)/python -c "from kexue.training.compare import compare; compare('docs/images')"
 
 # An editable install hides the mapped rooms from mypy, so it checks a regular one.
 lint: $(VENV)/lint.installed ## ruff, and mypy over all packages

@@ -127,7 +127,9 @@ PROMISES = (
     Promise("RoPE, rotary-embedding-torch over ours", ratio("rope: queries", "rotary-embedding"), least=1),
     Promise(
         "O(d) map, d = 4096: allocated over the input",
-        extra("orthogonal_map: d = 4096", "allocated over the size of x"), most=100, remark="one d × d matrix for each pair would be 4096",
+        extra("orthogonal_map: d = 4096", "allocated over the size of x"),
+        most=100,
+        remark="one d × d matrix for each pair would be 4096",
     ),
     Promise("U-Net, diffusers over ours", ratio("ddpm: U-Net", "diffusers"), least=1),
     Promise("U-Net, denoising-diffusion-pytorch over ours", ratio("ddpm: U-Net", "denoising"), least=1),

@@ -279,8 +279,9 @@ def train(
     steps: Annotated[int | None, typer.Option(metavar="N", min=1, help="Optimiser steps.  [default: 1000]")] = None,
     epochs: Annotated[float | None, typer.Option(metavar="E", help="Passes over the data, instead of --steps.")] = None,
     batch_size: Annotated[int, typer.Option(metavar="B", min=1, help="Of all devices together.")] = 64,
-    learning_rate: Annotated[float, typer.Option("--lr", metavar="X", help="Of AdamW, after the warm-up.")] = 1e-3,
-    weight_decay: Annotated[float, typer.Option(metavar="X", help="Of AdamW.")] = 0.0,
+    optimizer: Annotated[str, typer.Option(metavar="NAME", help="adamw, lion, tiger or sgd.")] = "adamw",
+    learning_rate: Annotated[float, typer.Option("--lr", metavar="X", help="After the warm-up.")] = 1e-3,
+    weight_decay: Annotated[float, typer.Option(metavar="X", help="Of the weights, decoupled.")] = 0.0,
     clip: Annotated[str, typer.Option(metavar="RULE", help="Gradient clipping: hard, soft, log or none.")] = "hard",
     clip_norm: Annotated[float, typer.Option(metavar="X", help="Its bound.")] = 1.0,
     ema: Annotated[float, typer.Option(metavar="X", help="Decay of the averaged weights; 0 keeps none.")] = 0.999,
@@ -309,7 +310,7 @@ def train(
             _fail(f"--steps and --epochs exclude each other, got {steps} and {epochs}")
         overrides = _overrides(set_ or [])
         settings = run.Settings(
-            data=data, steps=steps or 1000, batch_size=batch_size, learning_rate=learning_rate,
+            data=data, steps=steps or 1000, batch_size=batch_size, optimizer=optimizer, learning_rate=learning_rate,
             weight_decay=weight_decay, clip=clip, clip_norm=clip_norm, ema=ema, seed=seed, precision=precision,
             devices=devices, strategy="ddp" if devices > 1 and strategy == "auto" else strategy, compile=compile,
             checkpoint_every=checkpoint_every,

@@ -46,6 +46,19 @@ def test_the_table_counts_the_claims_of_the_code() -> None:
         assert killed == total
 
 
+def test_the_chinese_readme_says_the_same() -> None:
+    """The same example, commands and pictures."""
+    chinese = (ROOT / "README.zh-CN.md").read_text(encoding="utf-8")
+    for pattern in (r"```python\n(.*?)```", r"!\[[^\]]*\]\(([^)]*)\)", r"^\$ (\S+ \S+)", r"^\| ([a-z]+) \|"):
+        both = [re.findall(pattern, text, re.S if "python" in pattern else re.M) for text in (README, chinese)]
+        assert both[1] and set(both[1]) <= set(both[0]), pattern
+
+
+def test_its_pictures_are_there() -> None:
+    for picture in re.findall(r"!\[[^\]]*\]\(([^)]*)\)", README):
+        assert (ROOT / picture).is_file(), picture
+
+
 def test_numbers_in_the_text() -> None:
     planned = len({c for article in registry.articles() for c in registry.atlas_claims(article.slug)})
     assert f"all {planned} planned claims" in README

@@ -8,6 +8,7 @@ import signal
 import subprocess
 import sys
 import time
+from dataclasses import replace
 from pathlib import Path
 
 import numpy as np
@@ -20,8 +21,9 @@ from safetensors.torch import load_file  # noqa: E402
 
 from kexue.models import create_model  # noqa: E402
 from kexue.models._model import preset  # noqa: E402
+from kexue.training import compare  # noqa: E402
 from kexue.training.data import Batches, DataError, Images, Text, default_data, load, split  # noqa: E402
-from kexue.training.run import Settings, demo, sample, save_grid, train  # noqa: E402
+from kexue.training.run import Settings, demo, logged, sample, save_grid, train  # noqa: E402
 
 SMALL = Settings(steps=12, batch_size=8, checkpoint_every=4, warmup=2, ema=0.9)
 ENVIRONMENT = os.environ | {"OMP_NUM_THREADS": "1"}
@@ -177,15 +179,6 @@ def test_a_killed_run_goes_on_bit_for_bit(model, tmp_path):
     assert all(torch.equal(found[name], value) for name, value in expected.items())
 
 
-def curve(folder: Path, name: str) -> list[float]:
-    """What a run logged for TensorBoard, step by step."""
-    from tensorboard.backend.event_processing.event_accumulator import EventAccumulator
-
-    events = EventAccumulator(str(folder / "logs"))
-    events.Reload()
-    return [event.value for event in events.Scalars(name)]
-
-
 @pytest.mark.slow
 def test_two_processes_train_like_one(tmp_path):
     """DDP and FSDP2 over gloo, half of each batch per process: losses, gradient norms and averaged weights are those of
@@ -200,9 +193,9 @@ def test_two_processes_train_like_one(tmp_path):
     expected = weights(tmp_path / "one")
     for name in ("ddp", "fsdp"):
         for scalar in ("loss", "gradient norm"):
-            found = curve(tmp_path / name, scalar)
-            assert len(found) == 3
-            assert found == pytest.approx(curve(tmp_path / "one", scalar), rel=1e-5)
+            found, one = (np.array(logged(tmp_path / run, scalar)) for run in (name, "one"))
+            assert found.shape == (3, 2)
+            np.testing.assert_allclose(found, one, rtol=1e-5)
         for key, value in weights(tmp_path / name).items():
             torch.testing.assert_close(value, expected[key], rtol=1e-3, atol=1e-5, msg=f"{name}: {key}")
 
@@ -229,6 +222,23 @@ def test_the_demo_learns_in_a_tenth_of_its_steps(tmp_path, capsys):
     assert "loss before" in capsys.readouterr().out and (tmp_path / "demo.png").is_file()
 
 
+@pytest.mark.parametrize(("optimizer", "rate"), [("adamw", 3e-3), ("lion", 1e-3), ("tiger", 2e-2), ("sgd", 1e-2)])
+def test_every_optimiser_lowers_the_loss(optimizer, rate, tmp_path):
+    settings = replace(SMALL, optimizer=optimizer, ema=0.0, steps=20, clip="soft", learning_rate=rate)
+    summary = train("flows/tiny", settings, tmp_path / "run", quiet=True)
+    assert summary["loss after"] < summary["loss before"]
+
+
+def test_the_comparison_draws_what_it_ran(tmp_path, monkeypatch):
+    monkeypatch.setattr(compare, "RATES", {"adamw": (1e-3,), "sgd": (0.1, 0.2)})
+    monkeypatch.setattr(compare, "CLIP_RATES", (0.1,))
+    found = compare.compare(tmp_path, steps=12)
+    assert set(found["clipping"]["rope/tiny"]) == {"none", "hard", "soft", "log"}
+    assert [row["rate"] for row in found["optimisers"]["ddpm/digits"]["sgd"]] == [0.1, 0.2]
+    assert (tmp_path / "optimisers.png").is_file()
+    assert json.loads((tmp_path / "optimisers.json").read_text())["optimisers"] == found["optimisers"]
+
+
 def test_grids(tmp_path):
     from PIL import Image
 
@@ -242,6 +252,7 @@ def test_grids(tmp_path):
     [
         ({"steps": 0}, "steps must be at least 1, got 0"),
         ({"learning_rate": float("nan")}, "learning_rate must be a positive number, got nan"),
+        ({"optimizer": "adam"}, "optimizer must be one of adamw, lion, tiger, sgd, got 'adam'"),
         ({"clip": "sometimes"}, "clip must be one of hard, soft, log, none, got 'sometimes'"),
         ({"ema": 1.0}, r"ema must be in \[0, 1\), got 1.0"),
         ({"strategy": "zero"}, "strategy must be auto, ddp or fsdp, got 'zero'"),

@@ -26,9 +26,11 @@ from torch.utils.data import DataLoader
 from kexue.models import LanguageModel, Model, create_model, from_pretrained, generate
 from kexue.models._model import preset
 from kexue.models.gradient_clipping import clip_grad_norm_, total_norm
+from kexue.models.lion import Lion, Tiger
 from kexue.training.data import Batches, DataError, Samples, default_data, load, split
 
 CLIPS = ("hard", "soft", "log", "none")
+OPTIMISERS = ("adamw", "lion", "tiger", "sgd")
 CHECKPOINT, EXPORT, SUMMARY = "last.ckpt", "model", "summary.json"
 
 
@@ -39,6 +41,7 @@ class Settings:
     data: str | None = None
     steps: int = 1000
     batch_size: int = 64
+    optimizer: str = "adamw"
     learning_rate: float = 1e-3
     weight_decay: float = 0.0
     warmup: int = 100
@@ -58,6 +61,8 @@ class Settings:
                 raise ValueError(f"{name} must be at least {least}, got {getattr(self, name)}")
         if not (self.learning_rate > 0 and math.isfinite(self.learning_rate)):
             raise ValueError(f"learning_rate must be a positive number, got {self.learning_rate}")
+        if self.optimizer not in OPTIMISERS:
+            raise ValueError(f"optimizer must be one of {', '.join(OPTIMISERS)}, got {self.optimizer!r}")
         if self.clip not in CLIPS:
             raise ValueError(f"clip must be one of {', '.join(CLIPS)}, got {self.clip!r}")
         if not self.clip_norm > 0:
@@ -69,7 +74,7 @@ class Settings:
 
 
 class Training(lightning.LightningModule):
-    """The generic module: a model's loss, AdamW with warm-up, clipping, and an exponential average of the weights.
+    """The generic module: a model's loss, an optimiser with warm-up, clipping, and an exponential average of weights.
 
     All random numbers of a step are drawn from a seed that (seed, step, rank) determines, so a checkpoint needs no
     state of a generator.
@@ -100,7 +105,7 @@ class Training(lightning.LightningModule):
     def configure_optimizers(self) -> Any:
         s = self.settings
         trained = [p for p in self.model.parameters() if p.requires_grad]
-        optimiser = torch.optim.AdamW(trained, s.learning_rate, betas=(0.9, 0.99), weight_decay=s.weight_decay)
+        optimiser = optimiser_of(s, trained)
         warm = lambda step: min(1.0, (step + 1) / s.warmup) if s.warmup else 1.0  # noqa: E731
         schedule = torch.optim.lr_scheduler.LambdaLR(optimiser, warm)
         return {"optimizer": optimiser, "lr_scheduler": {"scheduler": schedule, "interval": "step"}}
@@ -122,6 +127,21 @@ class Training(lightning.LightningModule):
                     mean.lerp_(now, 1 - decay)
                 for kept, held in zip(self.average.buffers(), self.model.buffers(), strict=True):
                     kept.copy_(held)
+
+
+def optimiser_of(settings: Settings, trained: list[torch.nn.Parameter]) -> torch.optim.Optimizer:
+    """AdamW with β = (0.9, 0.99), Lion and Tiger of the article lion, or descent with momentum 0.9."""
+    rate, decay = settings.learning_rate, settings.weight_decay
+    if settings.optimizer == "adamw":
+        return torch.optim.AdamW(trained, rate, betas=(0.9, 0.99), weight_decay=decay)
+    if settings.optimizer == "sgd":
+        return torch.optim.SGD(trained, rate, momentum=0.9, weight_decay=decay)
+    if settings.optimizer == "lion":
+        return Lion(trained, rate, weight_decay=decay)
+    still = [p for p in trained if p.ndim > 1 and not bool(p.any())]  # steps in proportion to 0 would never move them
+    moved = [p for p in trained if not any(p is each for each in still)]
+    groups = [{"params": moved}, {"params": still, "scaled": False}]
+    return Tiger([group for group in groups if group["params"]], rate, weight_decay=decay)
 
 
 def shard(model: Model, mesh: DeviceMesh) -> None:
@@ -317,6 +337,17 @@ def sample(checkpoint: str | Path, out: str | Path, *, count: int = 64, seed: in
     return written
 
 
+# The runs of `make train-demo`, and of the comparison of optimisers: preset, settings, fields of the config.
+DEMO: list[tuple[str, Settings, dict[str, Any]]] = [
+    ("ddpm/digits", Settings(batch_size=64, learning_rate=2e-3, ema=0.99), {}),
+    (
+        "rope/tiny",
+        Settings(batch_size=16, learning_rate=3e-3, ema=0.99),
+        {"context": 128, "width": 128, "num_layers": 3, "num_heads": 4, "num_kv_heads": 2, "ffn": 344},
+    ),
+]
+
+
 def demo(out: str | Path, steps: int = 1500) -> list[dict[str, Any]]:
     """`make train-demo`: a small DDPM on the digits and a small RoPE language model on the standard library.
 
@@ -324,27 +355,31 @@ def demo(out: str | Path, steps: int = 1500) -> list[dict[str, Any]]:
     language model's bits per byte below the entropy of single bytes, which a model without memory can't reach.
     """
     out = Path(out)
-    runs: list[tuple[str, Settings, dict[str, Any]]] = [
-        ("ddpm/digits", Settings(steps=steps, batch_size=64, learning_rate=2e-3, ema=0.99), {}),
-        (
-            "rope/tiny",
-            Settings(steps=steps, batch_size=16, learning_rate=3e-3, ema=0.99),
-            {"context": 128, "width": 128, "num_layers": 3, "num_heads": 4, "num_kv_heads": 2, "ffn": 344},
-        ),
+    folders = [out / name.replace("/", "-") for name, _, _ in DEMO]
+    summaries = [
+        train(name, replace(s, steps=steps), folder, overrides=o)
+        for (name, s, o), folder in zip(DEMO, folders, strict=True)
     ]
-    summaries = [train(name, s, out / name.replace("/", "-"), overrides=o) for name, s, o in runs]
     for summary in summaries:
         figures = ", ".join(f"{k} {v:.3f}" for k, v in summary.items() if isinstance(v, float))
         print(f"{summary['model']}: {figures}")
-    draw_demo(out, [out / name.replace("/", "-") for name, _, _ in runs])
+    draw_demo(out, folders)
     return summaries
+
+
+def logged(folder: Path, name: str) -> list[tuple[int, float]]:
+    """(step, value) of what a run logged for TensorBoard; steps count from 1."""
+    from tensorboard.backend.event_processing.event_accumulator import EventAccumulator
+
+    events = EventAccumulator(str(folder / "logs"))
+    events.Reload()
+    return [(event.step + 1, event.value) for event in events.Scalars(name)]
 
 
 def draw_demo(out: Path, runs: list[Path]) -> None:
     """The loss curves of the two runs and the samples between them: `out`/demo.png."""
     from matplotlib.figure import Figure
     from matplotlib.image import imread
-    from tensorboard.backend.event_processing.event_accumulator import EventAccumulator
 
     figure = Figure(figsize=(11, 3.4), layout="constrained")
     left, middle, right = figure.subplots(1, 3)
@@ -352,9 +387,7 @@ def draw_demo(out: Path, runs: list[Path]) -> None:
         (left, runs[0], 1.0, "mean squared error of the noise"),
         (right, runs[1], 1 / math.log(2), "bits per byte"),
     ):
-        events = EventAccumulator(str(folder / "logs"))
-        events.Reload()
-        points = [(e.step + 1, e.value * scale) for e in events.Scalars("loss")]
+        points = [(step, value * scale) for step, value in logged(folder, "loss")]
         axes.plot(*zip(*points, strict=True), lw=1)
         axes.set(xlabel="optimiser step", ylabel=what, ylim=(0, None))
     left.set_title("DDPM on the digits: loss")
