@@ -78,7 +78,7 @@ def grid(
 def once(model: str, settings: Settings, overrides: dict[str, Any]) -> tuple[float, list[tuple[int, float]]]:
     """The held-out loss after the run, in bits for a language model, and the training curve."""
     with tempfile.TemporaryDirectory() as folder:
-        summary = train(model, settings, Path(folder) / "run", overrides=overrides, quiet=True)
+        summary = train(model, settings, Path(folder) / "run", overrides=overrides, quiet=True, samples=False)
         curve = logged(Path(folder) / "run", "loss")
     scale = 1 / math.log(2) if "bits per byte after" in summary else 1.0
     return summary["loss after"] * scale, [(step, value * scale) for step, value in curve]

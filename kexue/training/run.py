@@ -183,7 +183,7 @@ class _Feed(lightning.LightningDataModule):
 
 def train(
     name: str, settings: Settings, out: str | Path, *, epochs: float | None = None, resume: bool = False,
-    overrides: dict[str, Any] | None = None, quiet: bool = False,
+    overrides: dict[str, Any] | None = None, quiet: bool = False, samples: bool = True,
 ) -> dict[str, Any]:  # fmt: skip
     """Trains a preset and writes `out`/model (safetensors), samples, TensorBoard logs and a summary.
 
@@ -191,6 +191,7 @@ def train(
         epochs: passes over the data, instead of the settings' steps.
         resume: go on from the last checkpoint in `out`, which must be there.
         overrides: fields of the model's config.
+        samples: draw some at the end.
 
     Returns:
         The summary: loss before and after on the held-out tenth of the data, steps, parameters.
@@ -259,7 +260,8 @@ def train(
         summary |= {f"bits per byte {when}": summary[f"loss {when}"] / math.log(2) for when in ("before", "after")}
     if trainer.is_global_zero:
         final.save_pretrained(out / EXPORT)
-        write_samples(final, out, seed=settings.seed)
+        if samples:
+            write_samples(final, out, seed=settings.seed)
         (out / SUMMARY).write_text(json.dumps(summary, indent=1) + "\n", encoding="utf-8")
     return summary
 
