@@ -8,8 +8,9 @@ et al., Lion Secretly Solves Constrained Optimization, ICLR 2024, arXiv 2310.058
     c = lerp(m, g, 1 − β1),  θ ← (1 − ηλ)θ − η sign(c),  m ← lerp(m, g, 1 − β2),   sign(0) = 0
 
     functional  `lion_step` and `lion_bound`
-    optimiser   `Lion`: a loop, chunks or foreach, and a Triton kernel that give the same bits; `CautiousLion`
+    optimiser   `Lion`: a loop, chunks or foreach, and fused kernels that give the same bits; `CautiousLion`
     kernel      the Triton kernel
+    host        the kernel of the CPU
     quantised   the momentum in 8 bits
     tiger       `Tiger`: β1 = β2, relative steps, accumulation in m itself, skipped steps; `tiger_groups`
     general     `LionK`: ∇K(c) in the place of the sign, with the norm that it bounds

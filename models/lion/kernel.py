@@ -7,6 +7,7 @@ autotuning: a kernel that works in place must run exactly once.
 
 from __future__ import annotations
 
+import functools
 import importlib.util
 
 from torch import Tensor
@@ -14,9 +15,10 @@ from torch import Tensor
 BLOCK = 1024
 
 
-def available() -> bool:
-    """Whether triton can be imported."""
-    return importlib.util.find_spec("triton") is not None
+@functools.cache
+def available(package: str) -> bool:
+    """Whether a package can be imported."""
+    return importlib.util.find_spec(package) is not None
 
 
 def fused_step_(

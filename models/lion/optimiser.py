@@ -1,4 +1,4 @@
-"""Lion as an optimiser: loop, chunks, foreach and the fused kernel, all with the bits of `lion_step`."""
+"""Lion as an optimiser: loop, chunks, foreach and the fused kernels, all with the bits of `lion_step`."""
 
 from __future__ import annotations
 
@@ -15,6 +15,10 @@ from .functional import check_betas, check_gradient, check_product, check_rates,
 from .quantised import BLOCK, dequantise_blocks, quantise_blocks
 
 CHUNK = 1 << 19  # elements: parameter, gradient, momentum and scratch of a chunk stay in the cache between passes
+FUSED_TYPES = {
+    "cuda": ("triton", (torch.float32, torch.float16, torch.bfloat16)),
+    "cpu": ("numba", (torch.float32, torch.float64)),
+}
 STATE_TYPES = (None, torch.float32, torch.float64, torch.bfloat16, torch.float16, torch.int8)
 
 
@@ -91,7 +95,8 @@ class Lion(SignOptimizer):
         weight_decay: λ ≥ 0, decoupled; it never enters m.
         foreach: few calls for all parameters (CUDA), or chunks that stay in the cache (CPU). By default wherever it is
             possible; False is the plain loop.
-        fused: one Triton kernel for each parameter: CUDA and float32, float16 or bfloat16 only.
+        fused: one pass over memory: a Triton kernel (CUDA; float32, float16, bfloat16), or one compiled by numba (CPU;
+            float32, float64). By default on the CPU where numba is installed and `foreach` isn't given.
         maximize: ascend.
         capturable: lr may be a tensor that CUDA graphs read at replay; nothing else of a step depends on the host.
         mask_zero: see `lion_step`.
@@ -100,7 +105,7 @@ class Lion(SignOptimizer):
 
     Raises:
         ValueError: an option out of its range; sparse gradients; a gradient whose shape or type isn't its parameter's.
-        RuntimeError: fused=True without CUDA parameters or without triton.
+        RuntimeError: fused=True without triton (CUDA) or numba (CPU).
     """
 
     state_names = ("exp_avg", "exp_avg_scale")
@@ -113,7 +118,7 @@ class Lion(SignOptimizer):
         weight_decay: float = 0.0,
         *,
         foreach: bool | None = None,
-        fused: bool = False,
+        fused: bool | None = None,
         maximize: bool = False,
         capturable: bool = False,
         mask_zero: bool = False,
@@ -140,12 +145,14 @@ class Lion(SignOptimizer):
         if group["capturable"] or group["state_dtype"] is torch.int8:
             raise ValueError("fused=True must not be combined with capturable=True or state_dtype=torch.int8")
         for p in group["params"]:
-            if p.device.type != "cuda":
-                raise RuntimeError(f"fused=True needs parameters on a CUDA device, got one on {p.device}")
-            if p.dtype not in (torch.float32, torch.float16, torch.bfloat16):
-                raise ValueError(f"fused=True takes float32, float16 or bfloat16 parameters, got {p.dtype}")
-        if not kernel.available():
-            raise RuntimeError("fused=True needs triton, which can't be imported")
+            if p.device.type not in FUSED_TYPES:
+                raise RuntimeError(f"fused=True needs parameters on a CUDA device or the CPU, got one on {p.device}")
+            package, types = FUSED_TYPES[p.device.type]
+            if p.dtype not in types:
+                names = ", ".join(str(each).removeprefix("torch.") for each in types)
+                raise ValueError(f"fused=True takes {names} parameters on {p.device.type}, got {p.dtype}")
+            if not kernel.available(package):
+                raise RuntimeError(f"fused=True needs {package} for parameters on {p.device}, which can't be imported")
 
     def momentum(self, p: Tensor, state_dtype: torch.dtype | None) -> dict[str, Tensor]:
         """The state of a parameter, zeros at first."""
@@ -172,8 +179,8 @@ class Lion(SignOptimizer):
         parts: list[Part] = []
         for p, g in held:
             state, theta, slope = self.momentum(p, group["state_dtype"]), local(p), local(g)
-            if group["fused"]:
-                kernel.fused_step_(
+            if group["fused"] or in_one_pass(group, rule, theta, slope, state):
+                (kernel if theta.device.type == "cuda" else host()).fused_step_(
                     theta, slope, local(state["exp_avg"]), lr, rule.decay, rule.weight1, rule.weight2,
                     group["maximize"], group["mask_zero"],
                 )  # fmt: skip
@@ -190,6 +197,22 @@ class Lion(SignOptimizer):
         else:
             for device, alike in by_device(parts).items():
                 (foreach_step_ if device.type == "cuda" else chunked_step_)(rule, alike)
+
+
+def in_one_pass(group: dict[str, Any], rule: Rule, p: Tensor, g: Tensor, state: dict[str, Tensor]) -> bool:
+    """Whether the kernel of the CPU is taken without being asked for."""
+    if group["fused"] is not None or group["foreach"] is not None or p.device.type != "cpu" or rule.on_device:
+        return False
+    m = local(state["exp_avg"])
+    fits = "exp_avg_scale" not in state and plain(p, g, m) and all(x.is_contiguous() for x in (p, g, m))
+    return fits and p.numel() > 0 and kernel.available("numba")
+
+
+def host() -> Any:
+    """The module of the CPU's kernel, which imports numba."""
+    from . import host
+
+    return host
 
 
 Part = tuple[Tensor, Tensor, Tensor]  # θ, g, m

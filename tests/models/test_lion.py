@@ -64,10 +64,11 @@ class TestLion:
         common = {"lr": 0.03, "betas": betas, "weight_decay": 0.2, **options}
         loop = train(Lion(parameters(*SHAPES, dtype=dtype), **common, foreach=False), sparse=True)
         monkeypatch.setattr(optimiser, "CHUNK", 16)
-        chunked = train(Lion(parameters(*SHAPES, dtype=dtype), **common), sparse=True)
+        chunked = train(Lion(parameters(*SHAPES, dtype=dtype), **common, foreach=True), sparse=True)
+        one_pass = train(Lion(parameters(*SHAPES, dtype=dtype), **common), sparse=True)  # where numba is installed
         monkeypatch.setattr(optimiser, "chunked_step_", optimiser.foreach_step_)
-        foreach = train(Lion(parameters(*SHAPES, dtype=dtype), **common), sparse=True)
-        assert same(loop, chunked) and same(loop, foreach)
+        foreach = train(Lion(parameters(*SHAPES, dtype=dtype), **common, foreach=True), sparse=True)
+        assert same(loop, chunked) and same(loop, foreach) and same(loop, one_pass)
 
         made, held = generator(1), parameters(*SHAPES, dtype=dtype)
         states = [torch.zeros(p.shape, dtype=options.get("state_dtype") or dtype) for p in held]
@@ -477,9 +478,36 @@ def test_products_of_one_and_more_warn():
         Lion(parameters((1,)), lr=0.5, weight_decay=3.0)
 
 
-def test_fused_without_a_gpu():
-    with pytest.raises(RuntimeError, match=r"fused=True needs parameters on a CUDA device, got one on cpu"):
-        Lion(parameters((1,)), fused=True)
+class TestOnePassOnTheCpu:
+    """The kernel of numba: the bits of the loop for lengths that threads and vectors don't divide, and its limits."""
+
+    @pytest.mark.parametrize("options", [{}, {"maximize": True}, {"mask_zero": True}, {"betas": (0.4, 0.5)}])
+    @pytest.mark.parametrize("dtype", [torch.float32, torch.float64])
+    def test_bits(self, options, dtype, monkeypatch):
+        host = pytest.importorskip("kexue.models.lion.host")
+        monkeypatch.setattr(host, "ALONE", 64)
+        monkeypatch.setattr(torch, "get_num_threads", lambda: 3)
+        shapes, common = ((1,), (1009,), (31, 17)), {"lr": 0.03, "weight_decay": 0.2, **options}
+        loop = train(Lion(parameters(*shapes, dtype=dtype), **common, foreach=False), sparse=True)
+        assert same(loop, train(Lion(parameters(*shapes, dtype=dtype), **common, fused=True), sparse=True))
+
+    def test_nan_stops_its_coordinate_only(self):
+        pytest.importorskip("numba")
+        results = []
+        for fused in (True, False):
+            (p,) = parameters((4,))
+            p.grad = torch.tensor([1.0, math.nan, -1.0, 0.0])
+            Lion([p], lr=0.5, fused=fused).step()
+            results.append(p.detach())
+        assert torch.equal(*results) and results[0].isfinite().all()
+
+    def test_what_it_does_not_take(self, monkeypatch):
+        with pytest.raises(ValueError, match=r"fused=True takes float32, float64 parameters on cpu, got torch\.float16"):
+            Lion(parameters((1,), dtype=torch.float16), fused=True)
+        monkeypatch.setattr(optimiser.kernel, "available", lambda package: False)
+        with pytest.raises(RuntimeError, match="fused=True needs numba for parameters on cpu"):
+            Lion(parameters((1,)), fused=True)
+        train(Lion(parameters((5,)), lr=0.1))  # chunks take over
 
 
 @pytest.mark.parametrize("build", [Lion, Tiger, LionK, CautiousLion])
