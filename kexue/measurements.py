@@ -41,7 +41,7 @@ class Group:
         """What the others are compared with: the case that is called ours, else the first."""
         held = [case for case in self.cases if case.n == n]
         named = [case for case in held if any(part.startswith("ours") for part in case.label.split(", "))]
-        return (named or held or [None])[0]
+        return next(iter(named or held), None)
 
     def ratio(self, case: Case) -> float | None:
         """Its median over that of ours: above 1 where ours is faster; None for ours itself, and for the machine."""
@@ -189,7 +189,7 @@ def figure(group: Group) -> Any:
         if value is None:
             continue
         axes.errorbar(
-            [c.n for c in cases], [c.median for c in cases], [c.spread / 2 for c in cases], marker="o", capsize=2,
+            [float(c.n or 0) for c in cases], [c.median for c in cases], [c.spread / 2 for c in cases], marker="o", capsize=2,
             label=f"{label}: exponent {value:.2f}",
         )  # fmt: skip
     axes.set(xscale="log", yscale="log", xlabel="n", ylabel="median time (s)", title=group.name)

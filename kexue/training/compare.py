@@ -11,7 +11,7 @@ from __future__ import annotations
 import json
 import math
 import tempfile
-from collections.abc import Callable
+from collections.abc import Callable, Mapping, Sequence
 from dataclasses import replace
 from pathlib import Path
 from typing import Any
@@ -26,7 +26,7 @@ CLIPS = ("none", "hard", "soft", "log")
 WORDS = {"ddpm/digits": "mean squared error of the noise", "rope/tiny": "bits per byte"}
 
 
-def compare(out: str | Path, steps: int = 400) -> dict[str, Any]:
+def compare(out: str | Path, steps: int = 250) -> dict[str, Any]:
     """Runs everything, writes `out`/optimisers.json and `out`/optimisers.png, and returns what the first holds.
 
     Keys: "optimisers" and "clipping", each model -> name -> list of {"rate", "loss"}, the loss NaN where it diverged;
@@ -58,7 +58,7 @@ def compare(out: str | Path, steps: int = 400) -> dict[str, Any]:
 
 def grid(
     run: Callable[[dict[str, Any]], tuple[float, list[tuple[int, float]]]], field: str,
-    rates: dict[str, tuple[float, ...]], curves: dict[str, Any],
+    rates: Mapping[str, Sequence[float]], curves: dict[str, Any],
 ) -> dict[str, list[dict[str, float]]]:  # fmt: skip
     """name -> held-out loss for each rate; the curve of the best one goes into `curves`."""
     found: dict[str, list[dict[str, float]]] = {}

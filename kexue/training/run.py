@@ -140,7 +140,7 @@ def optimiser_of(settings: Settings, trained: list[torch.nn.Parameter]) -> torch
         return Lion(trained, rate, weight_decay=decay)
     still = [p for p in trained if p.ndim > 1 and not bool(p.any())]  # steps in proportion to 0 would never move them
     moved = [p for p in trained if not any(p is each for each in still)]
-    groups = [{"params": moved}, {"params": still, "scaled": False}]
+    groups: list[dict[str, Any]] = [{"params": moved}, {"params": still, "scaled": False}]
     return Tiger([group for group in groups if group["params"]], rate, weight_decay=decay)
 
 

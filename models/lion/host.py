@@ -10,6 +10,7 @@ from __future__ import annotations
 
 import inspect
 import os
+from collections.abc import Sequence
 from concurrent.futures import ThreadPoolExecutor
 
 import numpy as np
@@ -56,22 +57,45 @@ _fma = intrinsic(inspect.unwrap(_fused_product))
 _step = njit(nogil=True, cache=True, error_model="numpy")(inspect.unwrap(_one_pass))
 
 
-def fused_step_(
-    param: Tensor, grad: Tensor, exp_avg: Tensor, lr: float, decay: float, weight1: float, weight2: float,
-    negate: bool, mask_zero: bool,
-) -> None:  # fmt: skip
-    """One step in place of contiguous float32 or float64 tensors, over as many threads as torch has."""
-    theta, g, m = (x.view(-1).numpy() for x in (param, grad, exp_avg))
-    kind = np.float32 if param.dtype == torch.float32 else np.float64
-    constants = (kind(lr), kind(decay), kind(weight1), kind(weight2), kind(1))
+Part = tuple[Tensor, Tensor, Tensor]  # θ, g, m
+
+
+def fused_steps_(
+    parts: Sequence[Part], lr: float, decay: float, weight1: float, weight2: float, negate: bool, mask_zero: bool
+) -> None:
+    """One step in place of contiguous float32 or float64 tensors, in equal shares for as many threads as torch has."""
     flags = (weight1 < 0.5, weight2 < 0.5, decay != 1, negate, mask_zero)
-    threads = min(torch.get_num_threads(), 1 + theta.size // ALONE)
-    if threads == 1:
-        _step(theta, g, m, *constants, *flags)
-        return
-    size = -(-theta.size // (16 * threads)) * 16
-    parts = [slice(at, at + size) for at in range(0, theta.size, size)]
-    list(pool().map(lambda part: _step(theta[part], g[part], m[part], *constants, *flags), parts))
+
+    def run(pieces: list[tuple[np.ndarray, ...]]) -> None:
+        for piece in pieces:
+            kind = piece[0].dtype.type
+            _step(*piece, kind(lr), kind(decay), kind(weight1), kind(weight2), kind(1), *flags)
+
+    held = [tuple(x.view(-1).numpy() for x in part) for part in parts]
+    total = sum(arrays[0].size for arrays in held)
+    threads = min(torch.get_num_threads(), 1 + total // ALONE)
+    shares = divided(held, -(-total // (16 * threads)) * 16)
+    others = [pool().submit(run, share) for share in shares[1:]]
+    run(shares[0])
+    for other in others:
+        other.result()
+
+
+def divided(held: list[tuple[np.ndarray, ...]], size: int) -> list[list[tuple[np.ndarray, ...]]]:
+    """The arrays cut so that each share has `size` elements, the last one what is left."""
+    shares: list[list[tuple[np.ndarray, ...]]] = [[]]
+    room = size
+    for arrays in held:
+        at = 0
+        while at < arrays[0].size:
+            if not room:
+                shares.append([])
+                room = size
+            end = min(at + room, arrays[0].size)
+            shares[-1].append(tuple(array[at:end] for array in arrays))
+            room -= end - at
+            at = end
+    return shares
 
 
 def pool() -> ThreadPoolExecutor:

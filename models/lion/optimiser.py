@@ -177,10 +177,14 @@ class Lion(SignOptimizer):
             check_product(lr, weight_decay)
         rule = Rule(lr, 1 - lr * weight_decay, 1 - group["betas"][0], 1 - group["betas"][1], group["mask_zero"])
         parts: list[Part] = []
+        together: list[Part] = []  # for the kernel of the CPU
         for p, g in held:
             state, theta, slope = self.momentum(p, group["state_dtype"]), local(p), local(g)
-            if group["fused"] or in_one_pass(group, rule, theta, slope, state):
-                (kernel if theta.device.type == "cuda" else host()).fused_step_(
+            if theta.device.type == "cpu" and (group["fused"] or in_one_pass(group, rule, theta, slope, state)):
+                together.append((theta, slope, local(state["exp_avg"])))
+                continue
+            if group["fused"]:
+                kernel.fused_step_(
                     theta, slope, local(state["exp_avg"]), lr, rule.decay, rule.weight1, rule.weight2,
                     group["maximize"], group["mask_zero"],
                 )  # fmt: skip
@@ -191,6 +195,10 @@ class Lion(SignOptimizer):
                 quantised_step_(rule, theta, slope, state)
             else:
                 parts.append((theta, slope, local(state["exp_avg"])))
+        if together:
+            host().fused_steps_(
+                together, lr, rule.decay, rule.weight1, rule.weight2, group["maximize"], group["mask_zero"]
+            )
         if group["foreach"] is False:
             for part in parts:
                 loop_step_(rule, *part)

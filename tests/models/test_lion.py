@@ -502,7 +502,7 @@ class TestOnePassOnTheCpu:
         assert torch.equal(*results) and results[0].isfinite().all()
 
     def test_what_it_does_not_take(self, monkeypatch):
-        with pytest.raises(ValueError, match=r"fused=True takes float32, float64 parameters on cpu, got torch\.float16"):
+        with pytest.raises(ValueError, match=r"fused=True takes float32, float64 .* on cpu, got torch\.float16"):
             Lion(parameters((1,), dtype=torch.float16), fused=True)
         monkeypatch.setattr(optimiser.kernel, "available", lambda package: False)
         with pytest.raises(RuntimeError, match="fused=True needs numba for parameters on cpu"):
