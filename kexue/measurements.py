@@ -188,10 +188,8 @@ def figure(group: Group) -> Any:
         value = group.exponent(label)
         if value is None:
             continue
-        axes.errorbar(
-            [float(c.n or 0) for c in cases], [c.median for c in cases], [c.spread / 2 for c in cases], marker="o", capsize=2,
-            label=f"{label}: exponent {value:.2f}",
-        )  # fmt: skip
+        n, times, spreads = zip(*((float(c.n or 0), c.median, c.spread / 2) for c in cases), strict=True)
+        axes.errorbar(n, times, spreads, marker="o", capsize=2, label=f"{label}: exponent {value:.2f}")
     axes.set(xscale="log", yscale="log", xlabel="n", ylabel="median time (s)", title=group.name)
     axes.legend(frameon=False, fontsize=8)
     return plot
