@@ -9,10 +9,6 @@ import sys
 from pathlib import Path
 
 from promises import PROMISES, judged
-from rich import box
-from rich.console import Console
-from rich.table import Table
-from rich.text import Text
 
 from kexue import measurements
 
@@ -27,27 +23,22 @@ def main() -> int:
         print("there are no results yet: run `make bench`", file=sys.stderr)
         return 2
     results = measurements.load(files[-1])
-    console = Console(width=max(120, Console().width))
-    console.print(f"{results.device}, {results.date}")
+    print(f"{results.device}, {results.date}")
     for group in results.groups:
-        header, rows = measurements.rows(results, group)
-        show(console, group.name, header, rows)
+        print(f"\n{group.name}\n")
+        print(measurements.aligned(*measurements.rows(results, group)))
         for line in measurements.exponents(group):
-            console.print(f"   {line}")
-    show(console, "Promises", ["promise", "asked", "measured", "", "remark"], [judged(p, results) for p in PROMISES])
+            print(f"  {line}")
+    found = [judged(p, results) for p in PROMISES]
+    measured = [row for row in found if row[3] != "not measured"]
+    print("\nPromises\n")
+    print(measurements.aligned(["promise", "asked", "measured", "", "remark"], measured))
+    if len(measured) < len(found):
+        print(f"  not measured in this run: {len(found) - len(measured)} others")
     missing = [name for name, version in results.versions.items() if version == "not installed"]
     if missing:
-        console.print(f"not installed, so not compared with: {', '.join(missing)}")
+        print(f"\nnot installed, so not compared with: {', '.join(missing)}")
     return 0
-
-
-def show(console: Console, title: str, header: list[str], rows: list[list[str]]) -> None:
-    table = Table(title=title, title_justify="left", box=box.SIMPLE_HEAD, title_style="bold")
-    for i, name in enumerate(header):
-        table.add_column(name, justify="left" if i == 0 or title == "Promises" else "right")
-    for row in rows:
-        table.add_row(*(Text(cell) for cell in row))
-    console.print(table)
 
 
 if __name__ == "__main__":

@@ -153,6 +153,16 @@ def rows(results: Results, group: Group) -> tuple[list[str], list[list[str]]]:
     return header + extras, found
 
 
+def aligned(header: Sequence[str], cells: Sequence[Sequence[str]]) -> str:
+    """A table for a terminal, the first column to the left."""
+    lines = [list(header), *(list(row) for row in cells)]
+    widths = [max(len(line[i]) for line in lines) for i in range(len(header))]
+    return "\n".join(
+        "  " + "  ".join(c.rjust(w) if i else c.ljust(w) for i, (c, w) in enumerate(zip(line, widths, strict=True)))
+        for line in lines
+    )
+
+
 def exponents(group: Group) -> list[str]:
     """One line for each curve of a group that grows."""
     found = [(label, group.exponent(label)) for label in group.labels]
