@@ -108,12 +108,25 @@ def simulate(
     return Run(ref.id, outcome, trajectory)
 
 
+# Okabe and Ito's colours without the yellow, which is too light for lines: told apart by everybody.
+COLOURS = ("#0072b2", "#e69f00", "#009e73", "#d55e00", "#cc79a7", "#56b4e9", "#000000")
+
+
+def use_colours() -> None:
+    """Figures that are made from now on have these colours."""
+    from cycler import cycler
+    from matplotlib import rcParams
+
+    rcParams["axes.prop_cycle"] = cycler(color=COLOURS)
+
+
 def draw_figures(refs: Sequence[ClaimRef], folder: str | Path) -> list[Path]:
     """Writes what the articles' `figures()` return, as SVG and PNG named <slug>-<figure>."""
     import importlib
 
     place = Path(folder)
     place.mkdir(parents=True, exist_ok=True)
+    use_colours()
     written = []
     for module, slug in {article_module(ref.module): ref.slug for ref in refs if ref.module}.items():
         make = getattr(importlib.import_module(module), "figures", None)

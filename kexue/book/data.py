@@ -16,6 +16,7 @@ import kexue
 from kexue import measurements, registry
 from kexue.discovery import ClaimRef
 from kexue.results import Report
+from kexue.simulate import COLOURS, use_colours
 
 ROOMS = ("derivations", "numerics", "models")
 
@@ -124,7 +125,7 @@ def _kept(folder: Path, slug: str) -> dict[str, Any]:
 
 
 def figures_key(slug: str) -> str:
-    digest = hashlib.sha256()
+    digest = hashlib.sha256(repr(COLOURS).encode())
     for file in [*room_files("numerics", slug), *room_files("derivations", slug), *room_files("models", slug)]:
         digest.update(file.read_bytes())
     return digest.hexdigest()
@@ -136,6 +137,7 @@ def draw_one(slug: str, folder: str) -> list[dict[str, str]]:
 
     from matplotlib import rcParams
 
+    use_colours()
     rcParams["svg.fonttype"] = "path"
     rcParams["svg.hashsalt"] = "kexue"  # the same file for the same figure
     make = getattr(importlib.import_module(f"kexue.numerics.{slug}"), "figures", None)
@@ -187,6 +189,7 @@ def benchmarks(folder: Path | None, figures: Path) -> list[dict[str, Any]]:
             header, rows = measurements.rows(results, group)
             drawn = None
             if group in curves:
+                use_colours()
                 name = f"{results.name}-{number}.svg"
                 plot = measurements.figure(group)
                 plot.savefig(figures / name, metadata={"Date": None})

@@ -138,7 +138,8 @@ def optimiser_of(settings: Settings, trained: list[torch.nn.Parameter]) -> torch
         return torch.optim.SGD(trained, rate, momentum=0.9, weight_decay=decay)
     if settings.optimizer == "lion":
         return Lion(trained, rate, weight_decay=decay)
-    still = [p for p in trained if p.ndim > 1 and not bool(p.any())]  # steps in proportion to 0 would never move them
+    # Steps in proportion to their size would hardly move layers that start at 0 or near it, as the last ones often do.
+    still = [p for p in trained if p.ndim > 1 and float(p.detach().square().mean()) < 1e-8]
     moved = [p for p in trained if not any(p is each for each in still)]
     groups: list[dict[str, Any]] = [{"params": moved}, {"params": still, "scaled": False}]
     return Tiger([group for group in groups if group["params"]], rate, weight_decay=decay)
