@@ -3,7 +3,8 @@
     make train-compare        (about a quarter of an hour on two cores)
 
 Every optimiser, and every clip rule in front of descent with momentum, gets three learning rates; batches, noise and
-initial weights are the same in all runs. What is reported is the loss on the tenth of the data that is held out.
+initial weights are the same in all runs; the optimisers have hard clipping at norm 1 in front. What is reported is the
+loss on the tenth of the data that is held out.
 """
 
 from __future__ import annotations
@@ -16,6 +17,7 @@ from dataclasses import replace
 from pathlib import Path
 from typing import Any
 
+from kexue.simulate import use_colours
 from kexue.training.run import DEMO, Settings, logged, train
 
 RATES = {
@@ -88,12 +90,14 @@ def draw(found: dict[str, Any], file: Path) -> None:
     from matplotlib.figure import Figure
 
     panels = [(f"{model}: optimisers", model, WORDS[model]) for model in found["optimisers"]]
-    panels.append(("rope/tiny: clipping in front of descent, γ = ¼", "clipping", WORDS["rope/tiny"]))
+    panels.append(("rope/tiny: clipped descent, γ = ¼", "clipping", WORDS["rope/tiny"]))
+    use_colours()
     figure = Figure(figsize=(12, 3.8), layout="constrained")
     for axes, (title, key, what) in zip(figure.subplots(1, len(panels)), panels, strict=True):
         for name, held in found["curves"][key].items():
             axes.plot(*zip(*held["points"], strict=True), lw=1.2, label=f"{name}, η = {held['rate']:g}")
         axes.set(title=title, xlabel="optimiser step", ylabel=f"{what}, training")
-        axes.set_yscale("log")
+        if what == WORDS["ddpm/digits"]:
+            axes.set_yscale("log")
         axes.legend(frameon=False, fontsize=8)
     figure.savefig(file, dpi=110)
