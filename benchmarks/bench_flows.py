@@ -30,10 +30,10 @@ def step(function, x):
     (z.square().mean() + logdet.mean()).backward()
 
 
-@pytest.mark.benchmark(group="flows: one affine Glow step of width 512, density, forward and backward")
 @pytest.mark.parametrize("who", ["ours", "normflows"])
 @pytest.mark.parametrize("shape", SHAPES)
 def test_step(benchmark, work, shape, who):
+    benchmark.group = f"flows: one affine Glow step of width 512, {shape}, density, forward and backward"
     channels, side, count = SHAPES[shape]
     torch.manual_seed(0)
     module = ours(channels) if who == "ours" else theirs(channels)

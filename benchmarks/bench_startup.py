@@ -35,14 +35,17 @@ def test_command(benchmark, tmp_path, arguments):
     benchmark(run, KEXUE + arguments, tmp_path)
 
 
-def test_verify_cold(benchmark, tmp_path):
+@pytest.mark.benchmark(group="test_verify_cold")
+@pytest.mark.parametrize("level", ["core", "with torch's witnesses"])
+def test_verify_cold(benchmark, tmp_path, level):
     """Every claim and mutant of five articles, nothing cached."""
     cache = tmp_path / "cache"
 
     def forget():
         shutil.rmtree(cache, ignore_errors=True)
 
-    benchmark.pedantic(run, (KEXUE + ["verify", *ARTICLES], cache), setup=forget, rounds=2)
+    command = [*KEXUE, "verify", *ARTICLES, *(["--core"] if level == "core" else [])]
+    benchmark.pedantic(run, (command, cache), setup=forget, rounds=2)
 
 
 def test_verify_warm(benchmark, tmp_path):

@@ -344,7 +344,7 @@ class CausalChunks(torch.autograd.Function):
             qc, kc, vc = q[:, part], k[:, part], v[:, part]
             states[i] = state
             weights = torch.bmm(qc, kc.mT).tril_()
-            sums = torch.baddbmm(torch.bmm(qc, state), weights, vc)
+            sums = torch.bmm(qc, state).baddbmm_(weights, vc)
             if mass is not None:
                 masses[i] = mass
                 divisor = weights.sum(-1, keepdim=True) + torch.bmm(qc, mass[..., None]) + eps
@@ -378,14 +378,14 @@ class CausalChunks(torch.autograd.Function):
                 pairs += unit
             pairs.tril_()
             weights = torch.bmm(qc, kc.mT).tril_()
-            dqc = torch.baddbmm(torch.bmm(g, states[i].mT), pairs, kc)
-            dkc = torch.baddbmm(torch.bmm(vc, later.mT), pairs.mT, qc)
+            dqc = torch.bmm(g, states[i].mT).baddbmm_(pairs, kc)
+            dkc = torch.bmm(vc, later.mT).baddbmm_(pairs.mT, qc)
             if masses is not None:
                 dqc.baddbmm_(unit, masses[i][:, None])
                 dkc += later_mass[:, None]
                 later_mass += torch.bmm(unit.mT, qc)[:, 0]
             dq[:, part], dk[:, part] = dqc, dkc
-            dv[:, part] = torch.baddbmm(torch.bmm(kc, later), weights.mT, g)
+            dv[:, part] = torch.bmm(kc, later).baddbmm_(weights.mT, g)
             later.baddbmm_(qc.mT, g)
         return dq, dk, dv, later, later_mass, None, None
 
