@@ -88,7 +88,7 @@ def write_project(data: dict[str, Any], source: Path, figures: Path) -> None:
     (source / "static").mkdir(exist_ok=True)
     for item in here.joinpath("static").iterdir():
         (source / "static" / item.name).write_bytes(item.read_bytes())
-    for item in here.joinpath("pages").iterdir():
+    for item in here.joinpath("texts").iterdir():
         if item.name.endswith(".md"):
             (source / item.name).write_text(item.read_text(encoding="utf-8"), encoding="utf-8")
     for stub, text in stubs(data).items():
