@@ -40,10 +40,12 @@ def identity(request):
     return IDENTITIES[request.param]
 
 
-def test_flint_normal_form(benchmark, identity):
+def test_flint_normal_form(benchmark, request, identity):
+    benchmark.group = f"engine: {request.node.callspec.id}"
     assert benchmark.pedantic(normal_form.is_zero, setup=lambda: clear_then(identity), rounds=5)
 
 
-def test_sympy_simplify(benchmark, identity):
+def test_sympy_simplify(benchmark, request, identity):
+    benchmark.group = f"engine: {request.node.callspec.id}"
     result = benchmark.pedantic(sp.simplify, setup=lambda: clear_then(identity), rounds=5)
     benchmark.extra_info["found zero"] = bool(result == 0)
