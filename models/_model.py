@@ -30,6 +30,18 @@ class Config:
     Fields are numbers, strings, Booleans, None, or tuples of them. `__post_init__` of a subclass checks them.
     """
 
+    def at_least(self, least: float | int, *names: str) -> None:
+        """Raises ValueError for a field of these that is less, or NaN."""
+        for name in names:
+            if not getattr(self, name) >= least:
+                raise ValueError(f"{name} must be at least {least}, got {getattr(self, name)}")
+
+    def fractions(self, *names: str) -> None:
+        """Raises ValueError for a field of these, such as a dropout, that isn't in [0, 1)."""
+        for name in names:
+            if not 0 <= getattr(self, name) < 1:
+                raise ValueError(f"{name} must be in [0, 1), got {getattr(self, name)}")
+
     def replace(self: C, **overrides: Any) -> C:
         """A copy with other values.
 

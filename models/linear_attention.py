@@ -514,10 +514,8 @@ class LinearTransformerConfig(Config):
             raise ValueError(f"num_heads must divide width = {self.width}, got {self.num_heads}")
         if self.feature_map not in FEATURES:
             raise ValueError(f"feature_map must be one of {', '.join(FEATURES)}, got {self.feature_map!r}")
-        if self.chunk < 1:
-            raise ValueError(f"chunk must be at least 1, got {self.chunk}")
-        if not 0 <= self.dropout < 1:
-            raise ValueError(f"dropout must be in [0, 1), got {self.dropout}")
+        self.at_least(1, "chunk")
+        self.fractions("dropout")
 
 
 PRESETS = {

@@ -20,11 +20,11 @@ from lightning.pytorch.strategies import ModelParallelStrategy
 from torch import Tensor
 from torch.distributed.device_mesh import DeviceMesh
 from torch.distributed.fsdp import fully_shard, register_fsdp_forward_method
-from torch.distributed.tensor import DTensor
 from torch.utils.data import DataLoader
 
 from kexue.models import LanguageModel, Model, create_model, from_pretrained, generate
 from kexue.models._model import preset
+from kexue.models._torch import is_sharded, whole
 from kexue.models.gradient_clipping import clip_grad_norm_, total_norm
 from kexue.models.lion import Lion, Tiger
 from kexue.training.data import Batches, DataError, Samples, default_data, load, split
@@ -139,10 +139,11 @@ def optimiser_of(settings: Settings, trained: list[torch.nn.Parameter]) -> torch
     if settings.optimizer == "lion":
         return Lion(trained, rate, weight_decay=decay)
     # Steps in proportion to their size would hardly move layers that start at 0 or near it, as the last ones often do.
-    still = [p for p in trained if p.ndim > 1 and float(p.detach().square().mean()) < 1e-8]
-    moved = [p for p in trained if not any(p is each for each in still)]
-    groups: list[dict[str, Any]] = [{"params": moved}, {"params": still, "scaled": False}]
-    return Tiger([group for group in groups if group["params"]], rate, weight_decay=decay)
+    moved: dict[str, Any] = {"params": []}
+    still: dict[str, Any] = {"params": [], "scaled": False}
+    for p in trained:
+        (still if p.ndim > 1 and float(p.detach().square().mean()) < 1e-8 else moved)["params"].append(p)
+    return Tiger([group for group in (moved, still) if group["params"]], rate, weight_decay=decay)
 
 
 def shard(model: Model, mesh: DeviceMesh) -> None:
@@ -156,11 +157,11 @@ def shard(model: Model, mesh: DeviceMesh) -> None:
 def unsharded(model: Model) -> Model:
     """The model itself, or a whole copy of one that was sharded; all processes have to call it."""
     held = model.state_dict()
-    if not any(isinstance(value, DTensor) for value in held.values()):
+    if not any(map(is_sharded, held.values())):
         return model
-    whole = type(model)(model.config)
-    whole.load_state_dict({k: v.full_tensor() if isinstance(v, DTensor) else v for k, v in held.items()})
-    return whole
+    all_of_it = type(model)(model.config)
+    all_of_it.load_state_dict({name: whole(value) for name, value in held.items()})
+    return all_of_it
 
 
 def _seed(*parts: int) -> int:

@@ -97,8 +97,7 @@ class DDPMConfig(Config):
     def __post_init__(self) -> None:
         if not self.multipliers:
             raise ValueError("multipliers must name at least one level, got none")
-        if not 0 <= self.dropout < 1:
-            raise ValueError(f"dropout must be in [0, 1), got {self.dropout}")
+        self.fractions("dropout")
         if self.schedule not in ("linear", "article", "cosine"):
             raise ValueError(f"schedule must be linear, article or cosine, got {self.schedule!r}")
 

@@ -36,12 +36,6 @@ PERMUTATIONS = ("reverse", "shuffle", "conv", "conv-lu")
 COUPLINGS = ("additive", "affine")
 
 
-def _at_least(config: Config, least: int, *names: str) -> None:
-    for name in names:
-        if getattr(config, name) < least:
-            raise ValueError(f"{name} must be at least {least}, got {getattr(config, name)}")
-
-
 class ImageFlow(Model):
     """What the three models share. A subclass defines
 
@@ -235,8 +229,8 @@ class NICEConfig(Config):
     noise: str = "article"  # v/(levels − 1) + U[−0.01, 0]; "uniform": (v + U[0, 1))/levels
 
     def __post_init__(self) -> None:
-        _at_least(self, 1, "image_size", "channels", "num_couplings", "width", "hidden")
-        _at_least(self, 2, "levels")
+        self.at_least(1, "image_size", "channels", "num_couplings", "width", "hidden")
+        self.at_least(2, "levels")
         if self.prior not in PRIORS:
             raise ValueError(f"prior must be one of {', '.join(PRIORS)}, got {self.prior!r}")
         if self.noise not in ("article", "uniform"):
@@ -326,8 +320,8 @@ class RealNVPConfig(Config):
     momentum: float = 0.9
 
     def __post_init__(self) -> None:
-        _at_least(self, 1, "image_size", "channels", "num_scales", "width", "num_residual")
-        _at_least(self, 2, "levels")
+        self.at_least(1, "image_size", "channels", "num_scales", "width", "num_residual")
+        self.at_least(2, "levels")
         if self.image_size % 2 ** (self.num_scales - 1):
             least = 2 ** (self.num_scales - 1)
             raise ValueError(
@@ -432,8 +426,8 @@ class GlowConfig(Config):
     reversible: bool = False  # activations are computed again by the inverse, not kept
 
     def __post_init__(self) -> None:
-        _at_least(self, 1, "image_size", "channels", "num_levels", "num_steps", "width")
-        _at_least(self, 2, "levels")
+        self.at_least(1, "image_size", "channels", "num_levels", "num_steps", "width")
+        self.at_least(2, "levels")
         if self.coupling not in COUPLINGS:
             raise ValueError(f"coupling must be one of {', '.join(COUPLINGS)}, got {self.coupling!r}")
         if self.permutation not in PERMUTATIONS:

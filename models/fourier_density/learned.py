@@ -38,9 +38,7 @@ class FourierDensityConfig(Config):
     bin_width: float = 1.0
 
     def __post_init__(self) -> None:
-        for name in ("num_pdfs", "num_freqs"):
-            if getattr(self, name) < 1:
-                raise ValueError(f"{name} must be at least 1, got {getattr(self, name)}")
+        self.at_least(1, "num_pdfs", "num_freqs")
         _check_common(self)
 
 
@@ -48,8 +46,7 @@ def _check_common(config: FourierDensityConfig | ConditionalFourierDensityConfig
     for name in ("init_scale", "bin_width"):
         if not 0 < getattr(config, name) < math.inf:
             raise ValueError(f"{name} must be positive and finite, got {getattr(config, name)}")
-    if not config.gamma >= 0:
-        raise ValueError(f"gamma must be at least 0, got {config.gamma}")
+    config.at_least(0, "gamma")
     if config.penalty_on not in ("p", "f"):
         raise ValueError(f'penalty_on must be "p" or "f", got {config.penalty_on!r}')
     if config.objective not in OBJECTIVES:
@@ -71,9 +68,7 @@ class ConditionalFourierDensityConfig(Config):
     bin_width: float = 1.0
 
     def __post_init__(self) -> None:
-        for name in ("context_dim", "width", "depth", "num_freqs"):
-            if getattr(self, name) < 1:
-                raise ValueError(f"{name} must be at least 1, got {getattr(self, name)}")
+        self.at_least(1, "context_dim", "width", "depth", "num_freqs")
         _check_common(self)
 
 

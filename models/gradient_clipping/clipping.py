@@ -10,7 +10,8 @@ from typing import Any
 import torch
 from jaxtyping import Float
 from torch import Tensor
-from torch.distributed.tensor import DTensor
+
+from kexue.models._torch import is_sharded, whole
 
 FORMS = ("hard", "soft", "log")
 
@@ -75,15 +76,11 @@ def total_norm(tensors: Iterable[Tensor], *, foreach: bool | None = None) -> Flo
     return torch.linalg.vector_norm(torch.stack([n.to(first, wide) for n in norms]))
 
 
-def whole(x: Tensor) -> Tensor:
-    return x.full_tensor() if isinstance(x, DTensor) else x
-
-
 def grouped(tensors: Iterable[Tensor]) -> dict[tuple[torch.device, torch.dtype, bool], list[Tensor]]:
     """By device and type, which fused calls ask for."""
     groups = defaultdict(list)
     for x in tensors:
-        groups[x.device, x.dtype, isinstance(x, DTensor)].append(x)
+        groups[x.device, x.dtype, is_sharded(x)].append(x)
     return groups
 
 

@@ -40,16 +40,9 @@ class AWDLSTMConfig(Config):
     slowness_penalty: float = 1.0
 
     def __post_init__(self) -> None:
-        for name in ("vocab_size", "context", "embedding", "hidden", "num_layers"):
-            if getattr(self, name) < 1:
-                raise ValueError(f"{name} must be at least 1, got {getattr(self, name)}")
-        for name in ("output", "hidden", "input", "embedding", "weight"):
-            p = getattr(self, f"{name}_dropout")
-            if not 0 <= p < 1:
-                raise ValueError(f"{name}_dropout must be in [0, 1), got {p}")
-        for name in ("activation_penalty", "slowness_penalty"):
-            if not getattr(self, name) >= 0:
-                raise ValueError(f"{name} must be at least 0, got {getattr(self, name)}")
+        self.at_least(1, "vocab_size", "context", "embedding", "hidden", "num_layers")
+        self.fractions("output_dropout", "hidden_dropout", "input_dropout", "embedding_dropout", "weight_dropout")
+        self.at_least(0, "activation_penalty", "slowness_penalty")
 
 
 def locked_dropout(x: Float[Tensor, "batch length width"], p: float, training: bool) -> Tensor:
@@ -156,9 +149,7 @@ class ResNetConfig(Config):
     normalisation: str = "batch"
 
     def __post_init__(self) -> None:
-        for name in ("channels", "num_labels", "width"):
-            if getattr(self, name) < 1:
-                raise ValueError(f"{name} must be at least 1, got {getattr(self, name)}")
+        self.at_least(1, "channels", "num_labels", "width")
         if self.depth < 8 or (self.depth - 2) % 6:
             raise ValueError(f"depth must be 6n + 2 with n ≥ 1, got {self.depth}")
         if self.image_size < 4 or self.image_size % 4:

@@ -44,12 +44,12 @@ class _WholeGradient(torch.optim.Optimizer):
     """One factor for the gradients of all groups, from their common norm; momentum is of what was scaled."""
 
     def __init__(self, params: Any, defaults: dict[str, Any]) -> None:
-        for name in ("lr", "momentum", "weight_decay"):
-            value = defaults.get(name, 0.0)
-            if not (0 < value < math.inf if name == "lr" and "lr" in defaults else 0 <= value < math.inf):
-                least = "> 0" if name == "lr" else "≥ 0"
-                raise ValueError(f"{name} must be finite and {least}, got {value}")
-        if defaults.get("momentum", 0.0) >= 1:
+        if "lr" in defaults and not 0 < defaults["lr"] < math.inf:
+            raise ValueError(f"lr must be finite and > 0, got {defaults['lr']}")
+        for name in ("momentum", "weight_decay"):
+            if not 0 <= defaults[name] < math.inf:
+                raise ValueError(f"{name} must be finite and ≥ 0, got {defaults[name]}")
+        if defaults["momentum"] >= 1:
             raise ValueError(f"momentum must be below 1, got {defaults['momentum']}")
         super().__init__(params, defaults)
 

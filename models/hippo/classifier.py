@@ -50,9 +50,7 @@ class StateSpaceConfig(Config):
     r_max: float = 0.99
 
     def __post_init__(self) -> None:
-        for name in ("d_input", "d_output", "width", "num_layers", "context"):
-            if getattr(self, name) < 1:
-                raise ValueError(f"{name} must be at least 1, got {getattr(self, name)}")
+        self.at_least(1, "d_input", "d_output", "width", "num_layers", "context")
         choices = {
             "layer": LAYERS, "normalisation": ("layer", "batch"), "task": ("classification", "regression"),
             "init": INITS, "measure": ("legs", "legt", "lagt"),
@@ -62,8 +60,7 @@ class StateSpaceConfig(Config):
                 raise ValueError(f"{name} must be one of {', '.join(allowed)}, got {getattr(self, name)!r}")
         if self.state < 2 or self.state % 2:
             raise ValueError(f"state must be even and at least 2, got {self.state}")
-        if not 0 <= self.dropout < 1:
-            raise ValueError(f"dropout must be in [0, 1), got {self.dropout}")
+        self.fractions("dropout")
         if not 0 < self.step_min <= self.step_max:
             raise ValueError(f"step_min must be in (0, step_max = {self.step_max}], got {self.step_min}")
         if not 0 <= self.r_min < self.r_max < 1:
@@ -218,9 +215,7 @@ class HiPPORNNConfig(Config):
     task: str = "classification"
 
     def __post_init__(self) -> None:
-        for name in ("d_input", "d_output", "hidden", "order", "context"):
-            if getattr(self, name) < 1:
-                raise ValueError(f"{name} must be at least 1, got {getattr(self, name)}")
+        self.at_least(1, "d_input", "d_output", "hidden", "order", "context")
         if self.measure not in ("legs", "legt", "lagt"):
             raise ValueError(f"measure must be one of legs, legt, lagt, got {self.measure!r}")
         if self.task not in ("classification", "regression"):

@@ -8,7 +8,8 @@ from typing import Any
 
 import torch
 from torch import Tensor
-from torch.distributed.tensor import DTensor
+
+from kexue.models._torch import is_sharded, shard_here
 
 from . import kernel
 from .functional import check_betas, check_gradient, check_product, check_rates, working_type
@@ -77,7 +78,7 @@ class SignOptimizer(torch.optim.Optimizer):
 
 def local(x: Tensor) -> Tensor:
     """The part of a sharded tensor that is here; complex numbers as pairs of reals."""
-    x = x.to_local() if isinstance(x, DTensor) else x
+    x = shard_here(x)
     return torch.view_as_real(x) if x.is_complex() else x
 
 
@@ -160,7 +161,7 @@ class Lion(SignOptimizer):
         if "exp_avg" not in state:
             if state_dtype is torch.int8:
                 n = local(p).numel()
-                if isinstance(p, DTensor):
+                if is_sharded(p):
                     raise ValueError("state_dtype=torch.int8 must not be used with sharded parameters")
                 state["exp_avg"] = torch.zeros(n, dtype=torch.int8, device=p.device)
                 state["exp_avg_scale"] = torch.zeros((n + BLOCK - 1) // BLOCK, device=p.device)

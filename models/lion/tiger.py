@@ -6,7 +6,8 @@ from typing import Any
 
 import torch
 from torch import Tensor, nn
-from torch.distributed.tensor import DTensor
+
+from kexue.models._torch import whole
 
 from .functional import check_beta, check_rates, working_type
 from .optimiser import SignOptimizer, local
@@ -96,8 +97,7 @@ class Tiger(SignOptimizer):
 def root_mean_square(p: Tensor) -> Tensor:
     """RMS of all entries, sharded or not, in at least float32; of a complex entry both parts count."""
     wide = working_type(torch.view_as_real(p) if p.is_complex() else p)
-    norm = torch.linalg.vector_norm(p, dtype=torch.promote_types(p.dtype, wide))
-    norm = norm.full_tensor() if isinstance(norm, DTensor) else norm
+    norm = whole(torch.linalg.vector_norm(p, dtype=torch.promote_types(p.dtype, wide)))
     return norm.to(wide) / max(1, p.numel() * (2 if p.is_complex() else 1)) ** 0.5
 
 

@@ -51,8 +51,7 @@ class NystromformerConfig(Config):
         check_inverse(self.inverse, self.steps, self.init, INVERSES)
         if self.gelu not in ("tanh", "none"):
             raise ValueError(f"gelu must be 'tanh' (approximation) or 'none', got {self.gelu!r}")
-        if not 0 <= self.dropout < 1:
-            raise ValueError(f"dropout must be in [0, 1), got {self.dropout}")
+        self.fractions("dropout")
         if not 0 <= self.mask_token < self.vocab_size:
             raise ValueError(f"mask_token must be below vocab_size = {self.vocab_size}, got {self.mask_token}")
 

@@ -38,8 +38,7 @@ class RoFormerConfig(Config):
     def __post_init__(self) -> None:
         if self.width % self.num_heads or (self.width // self.num_heads) % 2:
             raise ValueError(f"width must be an even multiple of num_heads = {self.num_heads}, got {self.width}")
-        if not 0 <= self.dropout < 1:
-            raise ValueError(f"dropout must be in [0, 1), got {self.dropout}")
+        self.fractions("dropout")
         if not 0 <= self.mask_token < self.vocab_size:
             raise ValueError(f"mask_token must be below vocab_size = {self.vocab_size}, got {self.mask_token}")
 

@@ -57,9 +57,7 @@ class TransformerVQConfig(Config):
     norm_eps: float = 1e-6
 
     def __post_init__(self) -> None:
-        for name in ("vocab_size", "context", "width", "key_dim", "num_layers", "num_heads", "num_codes", "block"):
-            if getattr(self, name) < 1:
-                raise ValueError(f"{name} must be at least 1, got {getattr(self, name)}")
+        self.at_least(1, "vocab_size", "context", "width", "key_dim", "num_layers", "num_heads", "num_codes", "block")
         if self.value_dim < 1 or self.value_dim % self.num_heads:
             raise ValueError(f"value_dim must be a multiple of num_heads = {self.num_heads}, got {self.value_dim}")
         if self.width % 2:
@@ -68,11 +66,7 @@ class TransformerVQConfig(Config):
             raise ValueError(f"window must be one of {', '.join(WINDOWS)}, got {self.window!r}")
         if self.positions not in POSITIONS:
             raise ValueError(f"positions must be one of {', '.join(POSITIONS)}, got {self.positions!r}")
-        if not 0 <= self.gamma < 1:
-            raise ValueError(f"gamma must be in [0, 1), got {self.gamma}")
-        for name in ("dropout", "dropout_layer", "dropout_sinusoid"):
-            if not 0 <= getattr(self, name) < 1:
-                raise ValueError(f"{name} must be in [0, 1), got {getattr(self, name)}")
+        self.fractions("gamma", "dropout", "dropout_layer", "dropout_sinusoid")
 
     @property
     def distances(self) -> int:
