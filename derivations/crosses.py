@@ -47,6 +47,8 @@ from kexue import (
     mutant,
 )
 
+from ._arguments import whole_number
+
 k, n = sp.symbols("k n", integer=True)
 g, X = sp.symbols("g X", real=True)
 
@@ -115,7 +117,7 @@ def is_dominated(edges: Any, k: int = 3) -> np.ndarray:
     Raises:
         ValueError: k is no integer ≥ 1; edges are not integers in range(k) with 4 of them on the last axis.
     """
-    _positive("k", k)
+    whole_number("k", k, 1)
     s = np.sort(_colours("edges", edges, 4, k), axis=-1)
     same = s[..., 1:] == s[..., :-1]
     dominant = np.where(same[..., 0], s[..., 0], np.where(same[..., 1], s[..., 1], s[..., 2]))
@@ -128,7 +130,7 @@ def valid_cross(colours: Any, k: int = 3) -> np.ndarray:
     Raises:
         ValueError: k is no integer ≥ 1; colours are not integers in range(k) with 16 of them on the last axis.
     """
-    _positive("k", k)
+    whole_number("k", k, 1)
     found = _colours("colours", colours, 16, k)
     centre, top, right, bottom, left = (is_dominated(found[..., list(square)], k) for square in SQUARES)
     dominated = np.minimum.reduce([centre, top, right, bottom, left]) >= 0
@@ -137,11 +139,6 @@ def valid_cross(colours: Any, k: int = 3) -> np.ndarray:
 
 def _all_differ(a: np.ndarray, b: np.ndarray, c: np.ndarray) -> np.ndarray:
     return (a != b) & (a != c) & (b != c)
-
-
-def _positive(name: str, value: Any) -> None:
-    if not isinstance(value, int) or isinstance(value, bool) or value < 1:
-        raise ValueError(f"{name} must be an integer ≥ 1, got {value!r}")
 
 
 def _colours(name: str, value: Any, size: int, k: int | None) -> np.ndarray:
@@ -286,7 +283,7 @@ def count_tree(polyomino: Sequence[Cell], k: int = 3, rule: str = "free") -> int
     Raises:
         ValueError: k is no integer ≥ 1, the rule is unknown, a square is repeated, or the squares form no tree.
     """
-    _positive("k", k)
+    whole_number("k", k, 1)
     _known_rule(rule)
     cells = [(int(x), int(y)) for x, y in polyomino]
     if not cells:
@@ -314,9 +311,9 @@ def count_grid(m: int, n: int, k: int = 3, rule: str = "free") -> int:
     Raises:
         ValueError: m, n or k is no integer ≥ 1, or the rule is unknown.
     """
-    _positive("m", m)
-    _positive("n", n)
-    _positive("k", k)
+    whole_number("m", m, 1)
+    whole_number("n", n, 1)
+    whole_number("k", k, 1)
     _known_rule(rule)
     return int(count_polyomino(grid_cells(m, n), k, rule))
 
@@ -337,7 +334,7 @@ def count_cross(k: int = 3) -> int:
     Raises:
         ValueError: k is no integer ≥ 1.
     """
-    _positive("k", k)
+    whole_number("k", k, 1)
     return 162 * k * (k - 1) * (k - 2) ** 7 * (3 * k - 5) * (4 * k - 5)
 
 
@@ -347,7 +344,7 @@ def count_cross_bruteforce(k: int = 3) -> int:
     Raises:
         ValueError: k is no integer ≥ 1, or k > 4, where k^16 colourings are too many.
     """
-    _positive("k", k)
+    whole_number("k", k, 1)
     if k > 4:
         raise ValueError(f"k must be ≤ 4 for brute force, got {k} with {k**16} colourings: use count_cross")
     total = 0
@@ -379,7 +376,7 @@ def contract_cross(k: int) -> int:
     Raises:
         ValueError: k is no integer ≥ 1, or N(k) ≥ 2^63.
     """
-    _positive("k", k)
+    whole_number("k", k, 1)
     if count_cross(k) >= 2**63:
         raise ValueError(f"k must have N(k) < 2^63 for int64, got k = {k}: use count_cross, which has Python integers")
     W = 3 * (k - 2) * (np.ones((k, k), dtype=np.int64) + (k - 2) * np.eye(k, dtype=np.int64))

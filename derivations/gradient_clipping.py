@@ -65,6 +65,8 @@ from kexue import (
 )
 from kexue import Any as SomeValue
 
+from ._arguments import exact_number, whole_number
+
 g, gamma, eta, L, L0, L1, M = sp.symbols("g gamma eta L L0 L1 M", real=True)
 theta, x, z, xi, Delta, r, s, t, tau = sp.symbols("theta x z xi Delta r s t tau", real=True)
 y, p, q, c, m, k, eps, gap = sp.symbols("y p q c m k epsilon Delta_f", real=True)
@@ -97,12 +99,12 @@ def clip_factor(norm: Any, gamma: Any, form: str = "hard") -> Fraction | sp.Expr
     Raises:
         ValueError: a negative, inexact or non-finite norm; gamma ≤ 0 or not exact; an unknown form.
     """
-    size = _exact("norm", norm, 0)
+    size = exact_number("norm", norm, 0)
     if form not in FORMS:
         raise ValueError(f"form must be one of {', '.join(FORMS)}, got {form!r}")
     if gamma is sp.oo:
         return Fraction(1)
-    threshold = _exact("gamma", gamma, 0, strict=True)
+    threshold = exact_number("gamma", gamma, 0, strict=True)
     if form == "hard":
         return min(Fraction(1), threshold / size) if size else Fraction(1)
     if form == "soft" or not size:
@@ -120,7 +122,7 @@ def l0l1_step(norm: Any, L0: Any, L1: Any, rule: str = "article") -> Fraction | 
         ValueError: a negative, inexact or non-finite argument; L0 = L1 = 0; L0 = 0 and g = 0, where no step is finite;
             an unknown rule.
     """
-    size, first, second = (_exact(n, e, 0) for n, e in (("norm", norm), ("L0", L0), ("L1", L1)))
+    size, first, second = (exact_number(n, e, 0) for n, e in (("norm", norm), ("L0", L0), ("L1", L1)))
     if rule not in RULES:
         raise ValueError(f"rule must be one of {', '.join(RULES)}, got {rule!r}")
     if not first and not second:
@@ -139,9 +141,8 @@ def smallest_l0(power: int, L1: Any) -> Fraction:
     Raises:
         ValueError: power is no integer ≥ 2; L1 is not exact, negative, or 0 with a power > 2 (no L0 is large enough).
     """
-    if not isinstance(power, int) or isinstance(power, bool) or power < 2:
-        raise ValueError(f"power must be an integer ≥ 2, got {power!r}")
-    slope = _exact("L1", L1, 0)
+    whole_number("power", power, 2)
+    slope = exact_number("L1", L1, 0)
     if not slope and power > 2:
         raise ValueError(f"L1 must be > 0 for power = {power}, got 0: the second derivative is unbounded")
     return power * ((power - 2) / slope) ** (power - 2) if power > 2 else Fraction(2)
@@ -164,12 +165,11 @@ def h_bound_of_polynomial(coefficients: Sequence[Any], L1: Any = 1, bits: int = 
     Raises:
         ValueError: coefficients that are not exact or missing; L1 < 0, or L1 = 0 with a degree > 2; bits < 0.
     """
-    values = [_exact(f"coefficients[{i}]", e) for i, e in enumerate(coefficients)]
+    values = [exact_number(f"coefficients[{i}]", e) for i, e in enumerate(coefficients)]
     if not values:
         raise ValueError("coefficients must not be empty")
-    if not isinstance(bits, int) or bits < 0:
-        raise ValueError(f"bits must be an integer ≥ 0, got {bits!r}")
-    slope = _exact("L1", L1, 0)
+    whole_number("bits", bits)
+    slope = exact_number("L1", L1, 0)
     first = fmpq_poly([_fmpq(e) for e in values]).derivative()
     second = first.derivative()
     third = second.derivative()
@@ -205,13 +205,12 @@ def gd_iterates(gradient: Callable[[Fraction], Any], start: Any, step: Any, coun
     Raises:
         ValueError: inexact values, η ≤ 0, or a count that is no integer ≥ 0.
     """
-    if not isinstance(count, int) or isinstance(count, bool) or count < 0:
-        raise ValueError(f"count must be an integer ≥ 0, got {count!r}")
-    rate = step if callable(step) else (lambda _, fixed=_exact("step", step, 0, strict=True): fixed)
-    found = [_exact("start", start)]
+    whole_number("count", count)
+    rate = step if callable(step) else (lambda _, fixed=exact_number("step", step, 0, strict=True): fixed)
+    found = [exact_number("start", start)]
     for _ in range(count):
-        slope = _exact("gradient", gradient(found[-1]))
-        found.append(found[-1] - _exact("step", rate(abs(slope)), 0, strict=True) * slope)
+        slope = exact_number("gradient", gradient(found[-1]))
+        found.append(found[-1] - exact_number("step", rate(abs(slope)), 0, strict=True) * slope)
     return tuple(found)
 
 
@@ -223,9 +222,9 @@ def certified_steps(
     Raises:
         ArithmeticError: a comparison isn't certain.
     """
-    limit = _fmpq(_exact("tolerance", tolerance, 0, strict=True))
+    limit = _fmpq(exact_number("tolerance", tolerance, 0, strict=True))
     with flint.ctx.workprec(256):
-        x, limit = arb(_fmpq(_exact("start", start))), arb(limit)
+        x, limit = arb(_fmpq(exact_number("start", start))), arb(limit)
         for n in range(most + 1):
             value = size(x)
             if value <= limit:
@@ -234,16 +233,6 @@ def certified_steps(
                 raise ArithmeticError(f"step {n}: can't compare {value} with the tolerance {tolerance}")
             x = update(x)
     return None
-
-
-def _exact(name: str, value: Any, least: int | None = None, strict: bool = False) -> Fraction:
-    if isinstance(value, sp.Rational):
-        value = Fraction(int(value.p), int(value.q))
-    if not isinstance(value, (int, Fraction)) or isinstance(value, bool):
-        raise ValueError(f"{name} must be exact and finite (int, Fraction or Rational), got {value!r}")
-    if least is not None and (value < least or (strict and value == least)):
-        raise ValueError(f"{name} must be {'>' if strict else '≥'} {least}, got {value}")
-    return Fraction(value)
 
 
 def _fmpq(value: Fraction) -> fmpq:

@@ -38,6 +38,8 @@ from kexue import (
     mutant,
 )
 
+from ._arguments import whole_number
+
 n, m, j = sp.symbols("n m j", integer=True)
 x, y, t, s, q, r, rho, eps, eta, theta, phi, kappa, sigma = sp.symbols(
     "x y t s q r rho epsilon eta theta phi kappa sigma", real=True
@@ -51,11 +53,6 @@ HALF = Rational(1, 2)
 # Balls and angles, exactly
 
 
-def _check_dimension(n: int, least: int) -> None:
-    if not isinstance(n, int) or isinstance(n, bool) or n < least:
-        raise ValueError(f"n must be an integer ≥ {least}, got {n!r}")
-
-
 def _ball_volume(n: Any) -> sp.Expr:
     return pi ** (sp.sympify(n) / 2) / gamma(sp.sympify(n) / 2 + 1)
 
@@ -66,7 +63,7 @@ def ball_volume(n: int) -> sp.Expr:
     Raises:
         ValueError: n is no integer ≥ 1.
     """
-    _check_dimension(n, 1)
+    whole_number("n", n, 1)
     return _ball_volume(n)
 
 
@@ -86,7 +83,7 @@ def angle_variance(n: int) -> sp.Expr:
     Raises:
         ValueError: n is no integer ≥ 2.
     """
-    _check_dimension(n, 2)
+    whole_number("n", n, 2)
     start, first = (pi**2 / 12, 2) if n % 2 == 0 else (pi**2 / 4 - 2, 3)
     total = sum((Fraction(2, i * i) for i in range(first, n, 2)), Fraction(0))
     return start - Rational(total.numerator, total.denominator)
@@ -109,7 +106,7 @@ def angle_cumulant(n: int, order: int) -> sp.Expr:
     Raises:
         ValueError: n is no integer ≥ 2, or order is not even and ≥ 2.
     """
-    _check_dimension(n, 2)
+    whole_number("n", n, 2)
     if not isinstance(order, int) or order < 2 or order % 2:
         raise ValueError(f"order must be an even integer ≥ 2, got {order!r}")
     moments = {i: angle_moment(n - 2, i) / angle_moment(n - 2, 0) for i in range(0, order + 1, 2)}
@@ -126,7 +123,7 @@ def orthogonality_tail(n: int, eps: Fraction) -> Fraction:
     Raises:
         ValueError: n is no odd integer ≥ 3, or ε is not in [0, 1].
     """
-    _check_dimension(n, 3)
+    whole_number("n", n, 3)
     if n % 2 == 0:
         raise ValueError(f"n must be odd, got {n}")
     eps = Fraction(eps)

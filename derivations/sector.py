@@ -25,6 +25,8 @@ from sympy import Eq, Rational, cos, pi, sin
 
 from kexue import Exists, ForAll, ForEach, Identity, Induction, Integral, Limit, claim, erratum, mutant
 
+from ._arguments import whole_number
+
 x, y, s, t, r, phi, S = sp.symbols("x y s t r phi S", real=True)
 n, m = sp.symbols("n m", integer=True)
 
@@ -46,7 +48,7 @@ def sector_probability(n: int, turn: Fraction) -> Fraction:
     Raises:
         ValueError: n is no integer ≥ 1, or turn is negative or not exact.
     """
-    _check_count(n)
+    whole_number("n", n, 1)
     if isinstance(turn, float):
         raise ValueError(f"turn must be exact, a Fraction of a full turn, got the float {turn!r}")
     turn = Fraction(turn)
@@ -63,9 +65,8 @@ def wendel_probability(n: int, d: int) -> Fraction:
     Raises:
         ValueError: n or d is no integer ≥ 1.
     """
-    _check_count(n)
-    if not isinstance(d, int) or d < 1:
-        raise ValueError(f"d must be an integer ≥ 1, got {d!r}")
+    whole_number("n", n, 1)
+    whole_number("d", d, 1)
     return Fraction(sum(comb(n - 1, k) for k in range(min(d, n))), 2 ** (n - 1))
 
 
@@ -75,7 +76,7 @@ def long_gap_pmf(n: int, m: int, x: Fraction) -> Fraction:
     Raises:
         ValueError: n is no integer ≥ 1, m is not in [0, n], or x is not in [0, 1).
     """
-    _check_count(n)
+    whole_number("n", n, 1)
     if not isinstance(m, int) or not 0 <= m <= n:
         raise ValueError(f"m must be an integer in [0, {n}], got {m!r}")
     x = Fraction(x)
@@ -83,11 +84,6 @@ def long_gap_pmf(n: int, m: int, x: Fraction) -> Fraction:
         raise ValueError(f"x must be in [0, 1), got {x}")
     terms = ((-1) ** j * comb(n - m, j) * (1 - (m + j) * x) ** (n - 1) for j in range(n - m + 1) if (m + j) * x < 1)
     return comb(n, m) * sum(terms, Fraction(0))
-
-
-def _check_count(n: int) -> None:
-    if not isinstance(n, int) or isinstance(n, bool) or n < 1:
-        raise ValueError(f"n must be an integer ≥ 1, got {n!r}")
 
 
 def volume_probability(n: int, x: Fraction) -> Fraction:

@@ -50,9 +50,4 @@ def determinant(A: Any) -> Fraction:
     return sum(((-1) ** j * A[0][j] * determinant(m) for j, m in enumerate(minors) if A[0][j]), Fraction(0))
 
 
-def at_least(name: str, value: Any, least: int) -> None:
-    if not isinstance(value, int) or isinstance(value, bool) or value < least:
-        raise ValueError(f"{name} must be an integer ≥ {least}, got {value!r}")
-
-
 HALF = Rational(1, 2)

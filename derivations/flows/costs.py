@@ -11,7 +11,8 @@ from sympy import And, Eq, Equivalent, Rational
 
 from kexue import Counts, ForAll, ForEach, Identity, claim, erratum
 
-from .common import at_least, t
+from .._arguments import whole_number
+from .common import t
 from .multiscale import multiscale_shapes
 
 COUPLINGS = ("affine", "additive")
@@ -24,7 +25,7 @@ def _outputs(channels: int, coupling: str) -> int:
 
 def _checked(channels: int, levels: int, steps: int, hidden: int, coupling: str) -> None:
     for name, value in (("channels", channels), ("levels", levels), ("steps", steps), ("hidden", hidden)):
-        at_least(name, value, 1)
+        whole_number(name, value, 1)
     if coupling not in COUPLINGS:
         raise ValueError(f"coupling must be one of {', '.join(COUPLINGS)}, got {coupling!r}")
 
@@ -112,7 +113,7 @@ def nice_parameters(dimensions: int, couplings: int, hidden: int, layers: int) -
     """
     sizes = (("dimensions", dimensions), ("couplings", couplings), ("hidden", hidden), ("layers", layers))
     for name, value in sizes:
-        at_least(name, value, 1)
+        whole_number(name, value, 1)
     if dimensions % 2:
         raise ValueError(f"dimensions must be even: the split needs two halves, got {dimensions}")
     half = dimensions // 2

@@ -11,7 +11,8 @@ from sympy import And, Eq, Equivalent, Max, Min, Ne, Rational, erf, exp, log, sq
 
 from kexue import Exists, ForAll, ForEach, Identity, Integral, Witnesses, claim
 
-from .common import HALF, Phi, a, alpha, at_least, b, r, s, t, x, x2, y
+from .._arguments import whole_number
+from .common import HALF, Phi, a, alpha, b, r, s, t, x, x2, y
 
 
 def bits_per_dimension(log_likelihood: Any, dimensions: int, bits: int = 8) -> sp.Expr:
@@ -25,8 +26,8 @@ def bits_per_dimension(log_likelihood: Any, dimensions: int, bits: int = 8) -> s
     Raises:
         ValueError: for other arguments.
     """
-    at_least("dimensions", dimensions, 1)
-    at_least("bits", bits, 0)
+    whole_number("dimensions", dimensions, 1)
+    whole_number("bits", bits, 0)
     value = sp.Rational(log_likelihood) if isinstance(log_likelihood, (int, Fraction)) else log_likelihood
     exact = isinstance(value, sp.Expr) and not value.has(sp.Float, sp.nan) and value.is_real
     if isinstance(log_likelihood, bool) or not exact or value.free_symbols:

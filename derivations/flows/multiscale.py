@@ -11,7 +11,8 @@ from sympy import Eq, exp
 
 from kexue import ForEach, Identity, Induction, Witnesses, Words, claim, letters, mutant
 
-from .common import at_least, h, jacobian, log_normal, mu, n, sigma, x, y, z
+from .._arguments import whole_number
+from .common import h, jacobian, log_normal, mu, n, sigma, x, y, z
 
 
 def multiscale_shapes(height: int, width: int, channels: int, levels: int) -> list[tuple[int, int, int]]:
@@ -21,7 +22,7 @@ def multiscale_shapes(height: int, width: int, channels: int, levels: int) -> li
         ValueError: for sizes below 1, or a side that 2^levels doesn't divide.
     """
     for name, value in (("height", height), ("width", width), ("channels", channels), ("levels", levels)):
-        at_least(name, value, 1)
+        whole_number(name, value, 1)
     for name, value in (("height", height), ("width", width)):
         if value % 2**levels:
             raise ValueError(f"{name} must be a multiple of 2^levels = {2**levels}, got {value}")

@@ -12,7 +12,8 @@ from sympy import And, Eq, Implies
 
 from kexue import ForAll, ForEach, Identity, Witnesses, claim, mutant
 
-from .common import at_least, determinant
+from .._arguments import whole_number
+from .common import determinant
 from .common import product as matrix_product
 
 
@@ -30,7 +31,7 @@ def squeeze_index(height: int, width: int, channels: int, factor: int = 2) -> li
         ValueError: for sizes below 1, or a side that the factor doesn't divide.
     """
     for name, value in (("height", height), ("width", width), ("channels", channels), ("factor", factor)):
-        at_least(name, value, 1)
+        whole_number(name, value, 1)
     for name, value in (("height", height), ("width", width)):
         if value % factor:
             raise ValueError(f"{name} must be a multiple of factor = {factor}, got {value}")
@@ -47,8 +48,8 @@ def checkerboard_mask(height: int, width: int) -> list[list[int]]:
     Raises:
         ValueError: for sizes below 1.
     """
-    at_least("height", height, 1)
-    at_least("width", width, 1)
+    whole_number("height", height, 1)
+    whole_number("width", width, 1)
     return [[(i + j) % 2 for j in range(width)] for i in range(height)]
 
 

@@ -9,6 +9,8 @@ from typing import Any
 import sympy as sp
 from sympy import I, Rational, conjugate, cos, exp, pi, sin
 
+from .._arguments import whole_number
+
 x, y, t, s, u, v, phi, theta = sp.symbols("x y t s u v phi theta", real=True)
 n, m, j, k, N, M = sp.symbols("n m j k N M", integer=True)
 c, d, z1, z2 = sp.symbols("c d z1 z2", complex=True)
@@ -166,20 +168,14 @@ def penalty(a: Sequence[Any], on: str = "p") -> sp.Expr:
 
 def peak_bound(degree: int) -> Rational:
     """(N+1)/2, the largest value that a density of degree N can have."""
-    return Rational(_degree(degree) + 1, 2)
+    return Rational(whole_number("degree", degree) + 1, 2)
 
 
 def resolution_bound(degree: int, order: int = 1) -> sp.Expr:
     """cos(π/(⌊N/n⌋ + 2)), the largest |ρ_n| of a density of degree N."""
     if isinstance(order, bool) or not isinstance(order, int) or order < 1:
         raise ValueError(f"order must be a positive integer, got {order!r}")
-    return cos(pi / (_degree(degree) // order + 2))
-
-
-def _degree(degree: int) -> int:
-    if isinstance(degree, bool) or not isinstance(degree, int) or degree < 0:
-        raise ValueError(f"degree must be an integer ≥ 0, got {degree!r}")
-    return degree
+    return cos(pi / (whole_number("degree", degree) // order + 2))
 
 
 def convolve(a: Sequence[Any], b: Sequence[Any]) -> list[sp.Expr]:

@@ -9,6 +9,8 @@ from typing import Any
 import sympy as sp
 from sympy import And, Eq, Or
 
+from .._arguments import exact_number, whole_number
+
 theta, g, m, c, u, x, y, z = sp.symbols("theta g m c u x y z", real=True)
 eta, lam, b, b1, b2, q, s = sp.symbols("eta lambda beta beta_1 beta_2 q s", real=True)
 n = sp.Symbol("n", integer=True)
@@ -85,7 +87,7 @@ def lion_trajectory(
     first, second = (_beta(f"betas[{i}]", v) for i, v in enumerate(betas))
     (here,) = _vectors(start=start)
     held, found = (Fraction(0),) * len(here), [here]
-    for t in range(1, _count("steps", steps, 0) + 1):
+    for t in range(1, whole_number("steps", steps, 0) + 1):
         here, slope = _vectors(start=here, gradient=gradient(t, here))
         here, held = _lion(here, slope, held, rate, decay, first, second)
         found.append(here)
@@ -108,10 +110,10 @@ def tiger_trajectory(
         ValueError: see `lion_step`; steps is no integer ≥ 0, group none ≥ 1.
     """
     rate, decay = _rates(lr, weight_decay)
-    mean, k = _beta("beta", beta), _count("group", group, 1)
+    mean, k = _beta("beta", beta), whole_number("group", group, 1)
     (here,) = _vectors(start=start)
     held, found = (Fraction(0),) * len(here), [here]
-    for t in range(1, _count("steps", steps, 0) + 1):
+    for t in range(1, whole_number("steps", steps, 0) + 1):
         here, slope = _vectors(start=here, gradient=gradient(t, here))
         keep = mean if (t - 1) % k == 0 else Fraction(1)
         held = tuple(keep * a + (1 - mean) * d / k for a, d in zip(held, slope, strict=True))
@@ -130,7 +132,8 @@ def lion_bound(theta0: Any, eta: Any, lam: Any, t: int) -> Fraction:
     Raises:
         ValueError: inexact values, η ≤ 0, λ < 0, ηλ ≥ 2 (no bound), or t no integer ≥ 0.
     """
-    size, (rate, decay), steps = abs(_exact("theta0", theta0)), _rates(eta, lam, "eta", "lam"), _count("t", t, 0)
+    size, steps = abs(exact_number("theta0", theta0)), whole_number("t", t)
+    rate, decay = _rates(eta, lam, "eta", "lam")
     r = abs(1 - rate * decay)
     return size + rate * steps if r == 1 else r**steps * size + rate * (1 - r**steps) / (1 - r)
 
@@ -141,7 +144,7 @@ def box(lam: Any) -> tuple[Fraction, Fraction]:
     Raises:
         ValueError: lam is not exact or ≤ 0.
     """
-    side = 1 / _exact("lam", lam, 0, strict=True)
+    side = 1 / exact_number("lam", lam, 0, strict=True)
     return -side, side
 
 
@@ -163,7 +166,7 @@ def state_numbers(optimizer: str, shape: Sequence[int], accumulation: bool = Fal
         raise ValueError(f"optimizer must be one of {', '.join(KINDS)}, got {optimizer!r}")
     size = 1
     for i, side in enumerate(shape):
-        size *= _count(f"shape[{i}]", side, 0)
+        size *= whole_number(f"shape[{i}]", side, 0)
     if optimizer == "AdaFactor" and len(shape) == 2:
         kept = sum(shape)
     else:
@@ -180,18 +183,8 @@ def _lion(here: Vector, slope: Vector, held: Vector, rate: Fraction, decay: Frac
     )
 
 
-def _exact(name: str, value: Any, least: int | None = None, strict: bool = False) -> Fraction:
-    if isinstance(value, sp.Rational):
-        value = Fraction(int(value.p), int(value.q))
-    if not isinstance(value, (int, Fraction)) or isinstance(value, bool):
-        raise ValueError(f"{name} must be exact and finite (int, Fraction or Rational), got {value!r}")
-    if least is not None and (value < least or (strict and value == least)):
-        raise ValueError(f"{name} must be {'>' if strict else '≥'} {least}, got {value}")
-    return Fraction(value)
-
-
 def _beta(name: str, value: Any) -> Fraction:
-    found = _exact(name, value, 0)
+    found = exact_number(name, value, 0)
     if found >= 1:
         raise ValueError(f"{name} must be in [0, 1), got {found}")
     return found
@@ -200,20 +193,14 @@ def _beta(name: str, value: Any) -> Fraction:
 def _rates(
     lr: Any, weight_decay: Any, lr_name: str = "lr", decay_name: str = "weight_decay"
 ) -> tuple[Fraction, Fraction]:
-    rate, decay = _exact(lr_name, lr, 0, strict=True), _exact(decay_name, weight_decay, 0)
+    rate, decay = exact_number(lr_name, lr, 0, strict=True), exact_number(decay_name, weight_decay, 0)
     if rate * decay >= 2:
         raise ValueError(f"{lr_name}·{decay_name} must be < 2, got {rate * decay}: θ diverges")
     return rate, decay
 
 
-def _count(name: str, value: Any, least: int) -> int:
-    if not isinstance(value, int) or isinstance(value, bool) or value < least:
-        raise ValueError(f"{name} must be an integer ≥ {least}, got {value!r}")
-    return value
-
-
 def _vectors(**named: Sequence[Any]) -> list[Vector]:
-    found = [tuple(_exact(f"{name}[{i}]", v) for i, v in enumerate(values)) for name, values in named.items()]
+    found = [tuple(exact_number(f"{name}[{i}]", v) for i, v in enumerate(values)) for name, values in named.items()]
     if len({len(v) for v in found}) > 1:
         lengths = ", ".join(f"{name} {len(v)}" for name, v in zip(named, found, strict=True))
         raise ValueError(f"vectors must have one length, got {lengths}")

@@ -10,6 +10,8 @@ import sympy as sp
 from flint import fmpq, fmpq_mat
 from sympy import Matrix
 
+from .._arguments import whole_number
+
 Rows = Sequence[Sequence[Any]]
 
 
@@ -205,8 +207,7 @@ def iterated_inverse(a: Rows, steps: int, scheme: str = "razavi") -> list[list[F
     _check_rows(a, "a")
     if len(a) != len(a[0]):
         raise ValueError(f"a must be square, got {len(a)}×{len(a[0])}")
-    if not isinstance(steps, int) or steps < 0:
-        raise ValueError(f"steps must be an integer ≥ 0, got {steps!r}")
+    whole_number("steps", steps)
     if scheme not in SCHEMES:
         raise ValueError(f"scheme must be one of {', '.join(SCHEMES)}, got {scheme!r}")
     column, row = column_and_row_norm(a)
