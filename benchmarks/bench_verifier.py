@@ -15,15 +15,12 @@ from pathlib import Path
 
 import pytest
 
+from kexue.findings import Finding
+
 
 def verify(cache: Path, results: Path) -> None:
     command = [sys.executable, "-m", "kexue", "verify", "--json", str(results)]
     subprocess.run(command, check=True, capture_output=True, env={**os.environ, "KEXUE_CACHE": str(cache)})
-
-
-def leaves(finding: dict) -> list[dict]:
-    parts = finding.get("parts", [])
-    return [leaf for part in parts for leaf in leaves(part)] if parts else [finding]
 
 
 @pytest.mark.benchmark(group="verifier: all claims and mutants")
@@ -45,8 +42,8 @@ def test_everything(benchmark, tmp_path_factory, cache):
         held: dict[str, list[float]] = defaultdict(list)
         for claim in report["claims"]:
             for finding in (claim["truth"], *(m["finding"] for m in claim["mutants"])):
-                for leaf in leaves(finding):
-                    for engine in leaf.get("engines", []):
-                        held[engine].append(leaf.get("seconds", 0.0))
+                for leaf in Finding.from_json(finding).leaves():
+                    for engine in leaf.engines:
+                        held[engine].append(leaf.seconds)
         rates = {e: f"{len(t) / max(sum(t), 1e-9):.0f} a second ({len(t)})" for e, t in sorted(held.items())}
         benchmark.extra_info["statements by engine"] = "; ".join(f"{e}: {r}" for e, r in rates.items())

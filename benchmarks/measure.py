@@ -25,19 +25,19 @@ def main() -> int:
         if not torch.cuda.is_available():
             print("make gpu needs a CUDA device, and torch sees none", file=sys.stderr)
             return 1
-        device = torch.cuda.get_device_name()
+        device = name = torch.cuda.get_device_name()
     else:
-        device = f"cpu-{cpu()}-{len(os.sched_getaffinity(0))}-cores"
-    results = HERE / "results" / f"{re.sub(r'[^a-z0-9]+', '-', device.lower()).strip('-')}.json"
+        device = f"{cpu()}, {len(os.sched_getaffinity(0))} cores"
+        name = f"cpu {device}"
+    results = HERE / "results" / f"{re.sub(r'[^a-z0-9]+', '-', name.lower()).strip('-')}.json"
     if options:
         results = HERE.parent / ".benchmarks" / "part.json"
     results.parent.mkdir(exist_ok=True)
-    environment = os.environ | ({"KEXUE_BENCH_GPU": "1"} if gpu else {})
     status = subprocess.run([
         sys.executable, "-m", "pytest", str(HERE), "-m", "gpu" if gpu else "not gpu", "--benchmark-only", "-q",
         "-p", "no:cacheprovider", f"--confcutdir={HERE}", "--benchmark-columns=median,iqr,rounds",
         f"--benchmark-json={results}", *options,
-    ], env=environment).returncode  # fmt: skip
+    ], env=os.environ | {"KEXUE_BENCH_DEVICE": device}).returncode  # fmt: skip
     if status == 0:
         status = subprocess.run([sys.executable, str(HERE / "report.py"), str(results)]).returncode
     return status

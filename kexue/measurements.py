@@ -70,9 +70,10 @@ class Results:
     groups: tuple[Group, ...]
 
     def floor(self, case: Case) -> float | None:
-        """The least seconds that the machine needs for the operations and bytes of a case, as measured in this run.
+        """Seconds that the operations of a case take at the rate of a large matrix product, or its bytes at the speed of
+        a large copy, both measured in this run; the larger of the two.
 
-        Operations at the rate of a large matrix product, bytes at the speed of a large copy; the larger of the two.
+        A convolution by Winograd's method multiplies less than is counted, and can be below.
         """
         rate, speed = self._rate("flop"), self._rate("bytes")
         times = [case.extra["flop"] / rate] if rate and case.extra.get("flop") else []
