@@ -241,7 +241,7 @@ def book(
 
     Exits with 0 if it was built (and, with --check, nothing is wrong with it), else 1; 2 for wrong usage.
     """
-    with _missing_packages("the book", "book,models"):
+    with _named_errors("the book", "book,models"):
         from kexue.book import browse, build, data
     from kexue import cache
 
@@ -300,7 +300,7 @@ def train(
 
     Exits with 0 when the run is complete, 2 for wrong usage, 130 after Ctrl-C.
     """
-    with _missing_packages():
+    with _named_errors():
         from kexue.training import run
 
         name = model if "/" in model else f"{model}/{preset or 'tiny'}"
@@ -329,7 +329,7 @@ def sample(
     prompt: Annotated[str, typer.Option(metavar="TEXT", help="What a language model goes on from.")] = "def ",
 ) -> None:
     """Draw samples from a trained model: a grid of images as PNG, or a text."""
-    with _missing_packages():
+    with _named_errors():
         from kexue.training import run
 
         written = run.sample(checkpoint, out, count=count, seed=seed, prompt=prompt)
@@ -357,7 +357,8 @@ def _value(text: str) -> Any:
 
 
 @contextlib.contextmanager
-def _missing_packages(what: str = "training", extras: str = "models,train") -> Iterator[None]:
+def _named_errors(what: str = "training", extras: str = "models,train") -> Iterator[None]:
+    """Missing packages and wrong values become one line and exit status 2."""
     try:
         yield
     except ModuleNotFoundError as error:

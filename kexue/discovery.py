@@ -122,12 +122,15 @@ def resolve(targets: Iterable[str]) -> list[ClaimRef]:
 
 def rooms() -> dict[str, Path]:
     """The folders of the rooms that hold claims, by name. Their packages are located, not imported."""
-    found = {}
-    for room in ROOMS:
-        spec = importlib.util.find_spec(f"kexue.{room}")
-        if spec and spec.submodule_search_locations:
-            found[room] = Path(next(iter(spec.submodule_search_locations))).resolve()
-    return found
+    return {room: folder for room in ROOMS if (folder := room_folder(room))}
+
+
+def room_folder(room: str) -> Path | None:
+    """The folder of a room, "models" included; None if it isn't installed."""
+    spec = importlib.util.find_spec(f"kexue.{room}")
+    if spec is None or not spec.submodule_search_locations:
+        return None
+    return Path(next(iter(spec.submodule_search_locations))).resolve()
 
 
 @dataclass(frozen=True)

@@ -4,7 +4,6 @@ from __future__ import annotations
 
 import ast
 import textwrap
-from collections.abc import Iterator
 from pathlib import Path
 from typing import Any
 
@@ -19,8 +18,7 @@ def explain(result: ClaimResult) -> str:
     """One claim for a reader: the statement, what was checked, by what, and what each mutant came to."""
     lines = [result.id, "=" * len(result.id)]
     lines += _block("", _joined(result.info.get("doc", "")))
-    status = result.status.replace("relying", "proved, relying on a quoted theorem")
-    lines += _block("status", status + ("" if result.holds else ": it does not hold"))
+    lines += _block("status", status_words(result.status) + ("" if result.holds else ": it does not hold"))
     for reason in result.reasons:
         lines += _block("because", reason)
     lines += _block("relies on", "; ".join(result.info.get("relies_on", ())))
@@ -35,6 +33,10 @@ def explain(result: ClaimResult) -> str:
         for mutant, finding in result.mutants:
             lines += _mutant(mutant, finding, result.truth)
     return "\n".join(line.rstrip() for line in lines)
+
+
+def status_words(status: str) -> str:
+    return status.replace("relying", "proved, relying on a quoted theorem")
 
 
 def _joined(doc: str) -> str:
@@ -65,7 +67,7 @@ def _finding(finding: Finding, indent: str = "") -> list[str]:
         lines += _block(f"step {number}", step, indent)
     scope = f", {finding.scope}" if finding.scope else ""
     lines += _block("finding", f"{finding.verdict}{scope}", indent)
-    lines += _block("engines", _engines(finding.engines), indent)
+    lines += _block("engines", engine_words(finding.engines), indent)
     lines += _block("live point", finding.live, indent)
     lines += _block("counter-example", finding.counterexample, indent)
     if not finding.parts:
@@ -78,7 +80,7 @@ def _finding(finding: Finding, indent: str = "") -> list[str]:
     return lines
 
 
-def _engines(names: tuple[str, ...]) -> str:
+def engine_words(names: tuple[str, ...]) -> str:
     text = ", ".join(names)
     if any("z3" in n for n in names) and any("cvc5" in n for n in names):
         text += " (two solvers on one SMT text: one formalisation)"
@@ -90,26 +92,18 @@ def _mutant(mutant: dict[str, Any], finding: Finding, truth: Finding) -> list[st
     lines = _block(name, f"{mutant['label']}: {finding.verdict}")
     if mutant.get("changes"):
         lines += _block("changes on purpose", ", ".join(mutant["changes"]), "  ")
-    lines += _block("checked", "; ".join(_different(finding, truth)), "  ")
-    example = finding.counterexample or next((p.counterexample for p in _leaves(finding) if p.counterexample), "")
-    lines += _block("counter-example", example, "  ")
+    lines += _block("checked", "; ".join(leaf.checked for leaf in different(finding, truth)), "  ")
+    lines += _block("counter-example", finding.example(), "  ")
     if finding.verdict is not Verdict.REFUTED:
         lines += _block("reason", finding.reason, "  ")
     return lines
 
 
-def _different(finding: Finding, truth: Finding) -> list[str]:
+def different(finding: Finding, truth: Finding) -> list[Finding]:
     """What the mutant checked, without the parts that it shares with the truth."""
-    same = {leaf.checked for leaf in _leaves(truth)}
-    shown = [leaf.checked for leaf in _leaves(finding) if leaf.checked]
-    return [text for text in shown if text not in same] or shown
-
-
-def _leaves(finding: Finding) -> Iterator[Finding]:
-    if not finding.parts:
-        yield finding
-    for part in finding.parts:
-        yield from _leaves(part)
+    same = {leaf.checked for leaf in truth.leaves()}
+    shown = [leaf for leaf in finding.leaves() if leaf.checked]
+    return [leaf for leaf in shown if leaf.checked not in same] or shown
 
 
 def erratum(result: ClaimResult) -> dict[str, Any]:
@@ -122,11 +116,10 @@ def erratum(result: ClaimResult) -> dict[str, Any]:
         "holds": result.holds,
         "reasons": list(result.reasons),
         "corrected": result.info.get("doc", ""),
-        "corrected_checked": "; ".join(leaf.checked for leaf in _leaves(result.truth) if leaf.checked),
+        "corrected_checked": "; ".join(leaf.checked for leaf in result.truth.leaves() if leaf.checked),
         "difference": _reversed(mutant["label"]),
-        "printed_checked": "; ".join(_different(finding, result.truth)),
-        "counterexample": finding.counterexample
-        or next((leaf.counterexample for leaf in _leaves(finding) if leaf.counterexample), ""),
+        "printed_checked": "; ".join(leaf.checked for leaf in different(finding, result.truth)),
+        "counterexample": finding.example(),
     }
 
 

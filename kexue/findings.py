@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+from collections.abc import Iterator
 from dataclasses import asdict, dataclass, field, replace
 from enum import StrEnum
 from typing import Any
@@ -52,6 +53,17 @@ class Finding:
     parts: tuple[Finding, ...] = ()
     witnesses: bool = False  # parts are independent witnesses of one statement, not a conjunction
     seconds: float = 0.0
+
+    def leaves(self) -> Iterator[Finding]:
+        """The findings without parts that this one is made of."""
+        if not self.parts:
+            yield self
+        for part in self.parts:
+            yield from part.leaves()
+
+    def example(self) -> str:
+        """The counter-example, its own or the first of its parts."""
+        return self.counterexample or next((leaf.counterexample for leaf in self.leaves() if leaf.counterexample), "")
 
     def to_json(self) -> dict[str, Any]:
         out = asdict(self)

@@ -120,17 +120,22 @@ def use_colours() -> None:
     rcParams["axes.prop_cycle"] = cycler(color=COLOURS)
 
 
-def draw_figures(refs: Sequence[ClaimRef], folder: str | Path) -> list[Path]:
-    """Writes what the articles' `figures()` return, as SVG and PNG named <slug>-<figure>."""
+def figures_of(module: str) -> dict[str, Any]:
+    """What the `figures()` of an article's module returns; nothing if it has none."""
     import importlib
 
+    use_colours()
+    make = getattr(importlib.import_module(module), "figures", None)
+    return make() if make else {}
+
+
+def draw_figures(refs: Sequence[ClaimRef], folder: str | Path) -> list[Path]:
+    """Writes what the articles' `figures()` return, as SVG and PNG named <slug>-<figure>."""
     place = Path(folder)
     place.mkdir(parents=True, exist_ok=True)
-    use_colours()
     written = []
     for module, slug in {article_module(ref.module): ref.slug for ref in refs if ref.module}.items():
-        make = getattr(importlib.import_module(module), "figures", None)
-        for name, figure in make().items() if make else ():
+        for name, figure in figures_of(module).items():
             for suffix in ("svg", "png"):
                 written.append(place / f"{slug}-{name}.{suffix}")
                 figure.savefig(written[-1], dpi=130)

@@ -27,6 +27,7 @@ def gathered(tmp_path_factory) -> dict:
     refs = resolve_targets(["sector", "positive_definite"])
     found = json.loads(json.dumps(data.gather(refs, run(refs), figures, None)))
     found["claims"]["sector/hostile"] = enemy(found["claims"][refs[0].id])
+    found["code"]["sector/hostile"] = [{"file": HOSTILE, "code": HOSTILE}]
     next(a for a in found["articles"] if a["slug"] == "sector")["claims"].append("sector/hostile")
     group = {"name": HOSTILE, "header": [HOSTILE], "rows": [[HOSTILE]], "exponents": [HOSTILE], "figure": None}
     found["benchmarks"] = [
@@ -45,7 +46,6 @@ def enemy(claim: dict) -> dict:
     for mutant in claim["mutants"]:
         mutant["info"] = mutant["info"] | {"label": HOSTILE}
         mutant["finding"] = mutant["finding"] | {"counterexample": HOSTILE}
-    claim["code"] = [{"room": "numerics", "file": HOSTILE, "line": 1, "code": HOSTILE, "title": HOSTILE}]
     return claim
 
 

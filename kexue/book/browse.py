@@ -42,14 +42,8 @@ def problems(site: Path, searches: Sequence[str] = (), *, widths: Sequence[int] 
     Raises:
         FileNotFoundError: no browser is installed.
     """
-    path = browser()
-    if path is None:
-        raise FileNotFoundError(f"no browser is installed: one of {', '.join(BROWSERS)} is needed")
-    from playwright.sync_api import sync_playwright
-
     found = broken_links(site)
-    with served(site) as address, sync_playwright() as play:
-        chromium = play.chromium.launch(executable_path=path, args=["--no-sandbox"])
+    with opened(site) as (address, chromium):
         for width in widths:
             tab = chromium.new_page(viewport={"width": width, "height": 900})
             errors: list[str] = []
@@ -73,7 +67,6 @@ def problems(site: Path, searches: Sequence[str] = (), *, widths: Sequence[int] 
                 tab.wait_for_selector("ul.search li a", timeout=5000)
             except Exception:  # playwright's own time-out
                 found.append(f"the search for {term!r} finds nothing")
-        chromium.close()
     return found
 
 
@@ -137,14 +130,30 @@ def served(site: Path) -> Iterator[str]:
         server.shutdown()
 
 
-def screenshot(site: Path, page: str, file: Path, *, width: int = 1200, height: int = 800) -> None:
-    """A picture of a page, for the README."""
+@contextlib.contextmanager
+def opened(site: Path) -> Iterator[tuple[str, Any]]:
+    """The address of the served site, and a headless browser.
+
+    Raises:
+        FileNotFoundError: no browser is installed.
+    """
+    path = browser()
+    if path is None:
+        raise FileNotFoundError(f"no browser is installed: one of {', '.join(BROWSERS)} is needed")
     from playwright.sync_api import sync_playwright
 
     with served(site) as address, sync_playwright() as play:
-        chromium = play.chromium.launch(executable_path=browser(), args=["--no-sandbox"])
+        chromium = play.chromium.launch(executable_path=path, args=["--no-sandbox"])
+        try:
+            yield address, chromium
+        finally:
+            chromium.close()
+
+
+def screenshot(site: Path, page: str, file: Path, *, width: int = 1200, height: int = 820) -> None:
+    """A picture of a page; the README's is that of a full book's index.html."""
+    with opened(site) as (address, chromium):
         tab = chromium.new_page(viewport={"width": width, "height": height})
         tab.goto(f"{address}/{page}")
         tab.wait_for_load_state("networkidle")
         tab.screenshot(path=str(file))
-        chromium.close()

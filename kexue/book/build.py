@@ -30,7 +30,7 @@ html_theme_options = {
     "show_prev_next": False,
     "navbar_align": "left",
     "header_links_before_dropdown": 8,
-    "secondary_sidebar_items": {"**": ["page-toc"], "index": [], "models": ["page-toc"], "benchmarks": ["page-toc"]},
+    "secondary_sidebar_items": {"**": ["page-toc"], "index": []},
     "show_toc_level": 2,
     "footer_start": ["copyright"],
     "footer_end": [],
@@ -46,7 +46,6 @@ copyright = "the authors of kexue, Apache-2.0"
 suppress_warnings = ["myst.header", "ref.term"]
 nitpicky = False
 '''
-API_ROOMS = ("derivations", "numerics", "models")
 
 
 def build(data: dict[str, Any], out: Path, work: Path, figures: Path) -> int:
@@ -104,7 +103,7 @@ def stubs(data: dict[str, Any]) -> dict[str, str]:
     for article in begun:
         found[f"articles/{article['slug']}.md"] = generated(article["titles"][0]["en"], f"article {article['slug']}")
     found["articles/index.md"] = contents("Articles", [a["slug"] for a in begun])
-    engines = pages.uses(data)
+    engines = pages.parsed(data)["uses"]
     for name in engines:
         found[f"engines/{pages.engine_slug(name)}.md"] = generated(name, f"engine {name}")
     found["engines/index.md"] = contents("Engines", [pages.engine_slug(e) for e in engines], "engines")
@@ -112,7 +111,7 @@ def stubs(data: dict[str, Any]) -> dict[str, str]:
     found["api/index.md"] = contents("API reference", ["kexue", *(slug for slug, _ in rooms)])
     found["api/kexue.rst"] = api("kexue", ["kexue", "kexue.claims", "kexue.findings", "kexue.judge", "kexue.results"])
     for slug, held in rooms:
-        found[f"api/{slug}.rst"] = api(slug, [f"kexue.{room}.{slug}" for room in API_ROOMS if room in held])
+        found[f"api/{slug}.rst"] = api(slug, [f"kexue.{room}.{slug}" for room in held])
     return found
 
 

@@ -4,6 +4,7 @@ from __future__ import annotations
 
 import ast
 import datetime
+import functools
 import hashlib
 import json
 from collections.abc import Iterable, Sequence
@@ -13,10 +14,10 @@ from pathlib import Path
 from typing import Any
 
 import kexue
-from kexue import measurements, registry
+from kexue import discovery, measurements, registry
 from kexue.discovery import ClaimRef
 from kexue.results import Report
-from kexue.simulate import COLOURS, use_colours
+from kexue.simulate import COLOURS, figures_of, use_colours
 
 ROOMS = ("derivations", "numerics", "models")
 
@@ -33,10 +34,10 @@ def gather(
         results: a folder of benchmark results as pytest-benchmark writes them.
         jobs: processes that draw.
     """
-    code: dict[str, list[dict[str, Any]]] = {}
+    code: dict[str, list[dict[str, str]]] = {}
     for ref in refs:
         code.setdefault(ref.id, []).append(source_of(ref))
-    claims = {result.id: {**result.to_json(), "code": code.get(result.id, [])} for result in report}
+    claims = {result.id: result.to_json() for result in report}
     drawn = draw_all(refs, figures, jobs)
     return {
         "version": kexue.__version__,
@@ -44,6 +45,7 @@ def gather(
         "seconds": report.seconds,
         "articles": [article_row(slug, claims, drawn) for slug in registry.slugs()],
         "claims": claims,
+        "code": code,
         "models": [row for row in models() if row["name"].partition("/")[0] in {ref.slug for ref in refs}],
         "benchmarks": benchmarks(results, figures),
     }
@@ -74,31 +76,29 @@ def article_row(slug: str, claims: dict[str, Any], drawn: dict[str, list[dict[st
 
 def room_files(room: str, slug: str) -> list[Path]:
     """The files of an article in a room: <slug>.py, or those of the package <slug>."""
-    folder = package_folder(room)
+    folder = discovery.room_folder(room)
     if folder is None:
         return []
-    if (folder / f"{slug}.py").is_file():
-        return [folder / f"{slug}.py"]
-    return sorted((folder / slug).rglob("*.py"))
+    file = folder / f"{slug}.py"
+    return [file] if file.is_file() else sorted((folder / slug).rglob("*.py"))
 
 
-def package_folder(room: str) -> Path | None:
-    from importlib.util import find_spec
+def source_of(ref: ClaimRef) -> dict[str, str]:
+    """Where a claim function stands, and its text with its decorators."""
+    folder = discovery.room_folder(ref.room) if ref.room else None
+    place = f"{ref.room}/{ref.file.relative_to(folder).as_posix()}" if folder else ref.file.name
+    return {"file": place, "code": functions_in(ref.file).get(ref.function, "")}
 
-    spec = find_spec(f"kexue.{room}")
-    return Path(spec.origin).parent if spec is not None and spec.origin else None
 
-
-def source_of(ref: ClaimRef) -> dict[str, Any]:
-    """The text of the claim function with its decorators."""
-    text = ref.file.read_text(encoding="utf-8")
-    code = ""
+@functools.cache
+def functions_in(file: Path) -> dict[str, str]:
+    text = file.read_text(encoding="utf-8")
+    lines, found = text.splitlines(), {}
     for node in ast.parse(text).body:
-        if isinstance(node, ast.FunctionDef) and node.name == ref.function:
+        if isinstance(node, ast.FunctionDef):
             first = min([node.lineno, *(d.lineno for d in node.decorator_list)])
-            code = "\n".join(text.splitlines()[first - 1 : node.end_lineno])
-    place = ref.module.replace("kexue.", "", 1).replace(".", "/") + ".py" if ref.module else ref.file.name
-    return {"room": ref.room, "file": place, "line": ref.line, "code": code, "title": ref.title}
+            found[node.name] = "\n".join(lines[first - 1 : node.end_lineno])
+    return found
 
 
 def draw_all(refs: Iterable[ClaimRef], folder: Path, jobs: int) -> dict[str, list[dict[str, str]]]:
@@ -133,16 +133,12 @@ def figures_key(slug: str) -> str:
 
 def draw_one(slug: str, folder: str) -> list[dict[str, str]]:
     """Draws the figures of one article; what they show in words comes from their labels."""
-    import importlib
-
     from matplotlib import rcParams
 
-    use_colours()
     rcParams["svg.fonttype"] = "path"
     rcParams["svg.hashsalt"] = "kexue"  # the same file for the same figure
-    make = getattr(importlib.import_module(f"kexue.numerics.{slug}"), "figures", None)
     drawn = []
-    for name, figure in make().items() if make else ():
+    for name, figure in figures_of(f"kexue.numerics.{slug}").items():
         file = f"{slug}-{name}.svg"
         figure.savefig(Path(folder) / file, metadata={"Date": None})
         drawn.append({"name": name, "file": file, "alt": alternative(name, figure)})
@@ -204,10 +200,3 @@ def benchmarks(folder: Path | None, figures: Path) -> list[dict[str, Any]]:
         })  # fmt: skip
     return found
 
-
-def counts(rows: Sequence[dict[str, Any]]) -> dict[str, int]:
-    """status -> how many claims have it."""
-    found: dict[str, int] = {}
-    for row in rows:
-        found[row["status"]] = found.get(row["status"], 0) + 1
-    return found

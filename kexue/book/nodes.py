@@ -8,9 +8,12 @@ from typing import Any
 
 from docutils import nodes
 
+from kexue import explain
+from kexue.findings import Finding
+from kexue.judge import ClaimResult
+
 from .mathml import formula_node, inline, paragraphs
 
-WORDS = {"relying": "proved, relying on a quoted theorem"}
 MEANS = {
     "proved": "for all objects of the stated scope",
     "exhausted": "every case of a finite domain, by two independent exact routes",
@@ -56,7 +59,7 @@ def block(code: str, language: str = "text") -> nodes.literal_block:
 
 
 def badge(status: str, holds: bool = True) -> nodes.inline:
-    word = WORDS.get(status, status)
+    word = explain.status_words(status)
     classes = ["verdict", "verdict-" + (status if holds else "fails").replace(" ", "-")]
     return nodes.inline("", word if holds else f"{word}: does not hold", classes=classes)
 
@@ -87,128 +90,96 @@ def _row(cells: Sequence[Any]) -> nodes.row:
     return nodes.row("", *entries)
 
 
-def finding(data: dict[str, Any]) -> list[nodes.Node]:
+def finding(found: Finding) -> list[nodes.Node]:
     """What was checked, and with what result: the formula as the engine had it, never as the docstring puts it."""
-    found: list[nodes.Node] = []
-    head = nodes.paragraph("", "", nodes.strong("", data.get("kind") or "Statement"), nodes.Text(": "))
-    head += badge(data["verdict"])
-    if data.get("scope"):
-        head += nodes.Text(f", {data['scope']}")
-    found.append(head)
-    parts = data.get("parts", [])
-    if not parts and data.get("checked"):
-        found.append(statement(data))
-    lines = [
-        ("given", "; ".join(data.get("domain", ()))),
-        ("engines", engines(data.get("engines", ()))),
-        ("live point", data.get("live", "")),
-        ("counter-example", data.get("counterexample", "")),
-        ("reason", "" if parts else data.get("reason", "")),
-        *(("step", step) for step in data.get("steps", ())),
-        *(("note", note) for note in data.get("notes", ())),
+    head = nodes.paragraph("", "", nodes.strong("", found.kind or "Statement"), nodes.Text(": "), badge(found.verdict))
+    if found.scope:
+        head += nodes.Text(f", {found.scope}")
+    shown: list[nodes.Node] = [head]
+    if not found.parts and found.checked:
+        shown.append(formula(found))
+    shown += definitions([
+        ("given", "; ".join(found.domain)),
+        ("engines", explain.engine_words(found.engines)),
+        ("live point", found.live),
+        ("counter-example", found.counterexample),
+        ("reason", "" if found.parts else found.reason),
+        *(("step", step) for step in found.steps),
+        *(("note", note) for note in found.notes),
+    ])  # fmt: skip
+    word = "Witness" if found.witnesses else "Part"
+    for number, part in enumerate(found.parts, 1):
+        title = plain(f"{word} {number} of {len(found.parts)}", "part-title")
+        shown.append(nodes.container("", title, *finding(part), classes=["part"]))
+    return shown
+
+
+def formula(leaf: Finding) -> nodes.Node:
+    return formula_node(leaf.latex, display=True) if leaf.latex else block(leaf.checked)
+
+
+def definitions(rows: Iterable[tuple[str, Any]]) -> list[nodes.Node]:
+    """A list of names and what they stand for, nodes or plain text; nothing for those without text."""
+    fields = [
+        nodes.field("", nodes.field_name("", name), nodes.field_body("", _evidence(value)))
+        for name, value in rows
+        if value != ""
     ]
-    listed = [(name, value) for name, value in lines if value]
-    if listed:
-        found.append(definitions(listed))
-    word = "Witness" if data.get("witnesses") else "Part"
-    for number, part in enumerate(parts, 1):
-        inner = nodes.container("", *finding(part), classes=["part"])
-        inner.insert(0, plain(f"{word} {number} of {len(parts)}", "part-title"))
-        found.append(inner)
-    return found
+    return [nodes.field_list("", *fields, classes=["facts"])] if fields else []
 
 
-def engines(names: Sequence[str]) -> str:
-    words = ", ".join(names)
-    if any("z3" in n for n in names) and any("cvc5" in n for n in names):
-        words += " (two solvers on one SMT text: one formalisation)"
-    return words
+def _evidence(value: Any) -> nodes.Node:
+    return value if isinstance(value, nodes.Node) else plain(str(value), "evidence")
 
 
-def definitions(rows: Iterable[tuple[str, Any]]) -> nodes.field_list:
-    found = nodes.field_list(classes=["facts"])
-    for name, value in rows:
-        body = value if isinstance(value, nodes.Node) else plain(str(value), "evidence")
-        found += nodes.field("", nodes.field_name("", name), nodes.field_body("", body))
-    return found
-
-
-def leaves(data: dict[str, Any]) -> Iterable[dict[str, Any]]:
-    parts = data.get("parts", [])
-    if not parts:
-        yield data
-    for part in parts:
-        yield from leaves(part)
-
-
-def counterexample(data: dict[str, Any]) -> str:
-    found = (leaf.get("counterexample") for leaf in [data, *leaves(data)])
-    return next(filter(None, found), "")
-
-
-def mutants(claim: dict[str, Any]) -> nodes.table:
+def mutants(claim: ClaimResult) -> nodes.table:
     rows = []
-    for mutant in claim["mutants"]:
-        info, result = mutant["info"], mutant["finding"]
+    for info, result in claim.mutants:
         name = "printed" if info["key"] == "printed" else f"{int(info['key']) + 1}"
-        rows.append([name, nodes.literal("", info["label"]), badge(result["verdict"]), counterexample(result) or "·"])
+        rows.append([name, nodes.literal("", info["label"]), badge(result.verdict), result.example() or "·"])
     return table(["", "change", "verdict", "counter-example"], rows, ["mutants"])
 
 
-def claim_section(claim_id: str, claim: dict[str, Any]) -> nodes.section:
-    """One claim: its statement, verdict and evidence, its mutants, its source, and how to check it."""
-    name = claim_id.partition("/")[2]
-    info = claim["info"]
+def claim_section(claim: ClaimResult, sources: Sequence[dict[str, Any]]) -> nodes.section:
+    """One claim: its statement, verdict and evidence, its mutants, its sources, and how to check it."""
+    name, info = claim.id.partition("/")[2], claim.info
     section = nodes.section("", nodes.title("", "", nodes.Text(name)), ids=[name], names=[], classes=["claim"])
-    line = nodes.paragraph("", "", badge(claim["status"], claim["holds"]), classes=["badges"])
+    line = nodes.paragraph("", "", badge(claim.status, claim.holds), classes=["badges"])
     if info.get("erratum"):
         line += nodes.Text(" ")
         line += nodes.inline("", "erratum", classes=["verdict", "verdict-erratum"])
-    line += nodes.Text(f" {claim['killed']} of {claim['total']} mutants refuted, {claim['seconds']:.2f} s")
+    line += nodes.Text(f" {claim.killed} of {claim.total} mutants refuted, {claim.seconds:.2f} s")
     statement, *rest = paragraphs(info.get("doc", "")) or [plain("(no statement)")]
     statement["classes"].append("statement")
     section += [line, statement, *rest]
     if info.get("erratum"):
         section += printed(claim)
-    notes = [
+    section += definitions([
         ("relies on", "; ".join(info.get("relies_on") or ())),
         ("open because", info.get("open") or ""),
         ("needs", ", ".join(info.get("needs") or ())),
-        ("it does not hold because", "" if claim["holds"] else "; ".join(claim["reasons"])),
-    ]
-    if any(value for _, value in notes):
-        section += definitions([(k, v) for k, v in notes if v])
-    section += folded("What was checked", *finding(claim["truth"]))
-    if claim["mutants"]:
-        section += folded(f"Mutants: {claim['killed']} of {claim['total']} refuted", mutants(claim))
-    for source in claim["code"]:
+        ("it does not hold because", "" if claim.holds else "; ".join(claim.reasons)),
+    ])  # fmt: skip
+    section += folded("What was checked", *finding(claim.truth))
+    if claim.mutants:
+        section += folded(f"Mutants: {claim.killed} of {claim.total} refuted", mutants(claim))
+    for source in sources:
         section += folded(f"Source: {source['file']}", block(source["code"], "python"))
     section += nodes.paragraph(
-        "", "", nodes.Text("Check it yourself: "), nodes.literal("", f"kexue verify {claim_id}"), classes=["command"]
+        "", "", nodes.Text("Check it yourself: "), nodes.literal("", f"kexue verify {claim.id}"), classes=["command"]
     )
     return section
 
 
-def printed(claim: dict[str, Any]) -> nodes.container:
+def printed(claim: ClaimResult) -> nodes.container:
     """What an article or paper prints, the counter-example to it, and folded the formulas that were checked."""
-    from kexue import explain
-    from kexue.judge import ClaimResult
-
-    row = explain.erratum(ClaimResult.from_json({k: v for k, v in claim.items() if k != "code"}))
-    facts = [
+    row = explain.erratum(claim)
+    shown = definitions([
         ("printed → corrected", nodes.paragraph("", "", nodes.literal("", row["difference"]))),
-        ("counter-example", plain(row["counterexample"], "evidence")),
-    ]
-    shown: list[nodes.Node] = [definitions(facts)]
-    finding_ = next((m["finding"] for m in claim["mutants"] if m["info"]["key"] == "printed"), None)
-    if finding_ is not None:
-        same = {leaf.get("checked") for leaf in leaves(claim["truth"])}
-        changed = [leaf for leaf in leaves(finding_) if leaf.get("checked") not in same]
-        formulas = [statement(leaf) for leaf in changed if leaf.get("checked")]
-        if formulas:
-            shown.append(folded("The printed version, as it was checked", *formulas))
+        ("counter-example", row["counterexample"]),
+    ])  # fmt: skip
+    checked = next((found for info, found in claim.mutants if info["key"] == "printed"), None)
+    formulas = [] if checked is None else [formula(leaf) for leaf in explain.different(checked, claim.truth)]
+    if formulas:
+        shown.append(folded("The printed version, as it was checked", *formulas))
     return nodes.container("", *shown, classes=["erratum"])
-
-
-def statement(leaf: dict[str, Any]) -> nodes.Node:
-    return formula_node(leaf["latex"], display=True) if leaf.get("latex") else block(leaf["checked"])

@@ -4,7 +4,7 @@ from __future__ import annotations
 
 import json
 import re
-from collections.abc import Callable
+from collections.abc import Callable, Iterable
 from pathlib import Path
 from typing import Any, ClassVar
 
@@ -12,21 +12,30 @@ from docutils import nodes
 from sphinx.application import Sphinx
 from sphinx.util.docutils import SphinxDirective
 
+from kexue import judge
+from kexue.judge import ClaimResult
+
 from . import nodes as n
 from .mathml import inline, visit_math, visit_math_block
 from .search import SearchBoth
 
 Page = list[nodes.Node]
-STATUSES = ("proved", "exhausted", "enclosed", "relying", "confirmed", "observed", "open")
+STATUSES = judge.STATUSES[: judge.STATUSES.index("open") + 1]  # of claims that hold
 
 
 def load(app: Sphinx) -> dict[str, Any]:
     """The gathered data; read once in each process."""
     held = getattr(app, "kexue_book", None)
     if held is None:
-        held = json.loads((Path(app.srcdir) / "book.json").read_text(encoding="utf-8"))
+        held = parsed(json.loads((Path(app.srcdir) / "book.json").read_text(encoding="utf-8")))
         app.kexue_book = held  # type: ignore[attr-defined]
     return held  # type: ignore[no-any-return]
+
+
+def parsed(data: dict[str, Any]) -> dict[str, Any]:
+    """The data with results as objects, and who uses which engine."""
+    claims = {name: ClaimResult.from_json(claim) for name, claim in data["claims"].items()}
+    return {**data, "claims": claims, "uses": uses(claims.values())}
 
 
 class KexuePage(SphinxDirective):
@@ -50,15 +59,19 @@ def section(name: str, title: str, *children: nodes.Node) -> nodes.section:
     return nodes.section("", nodes.title("", "", nodes.Text(title)), *children, ids=[name], names=[])
 
 
-def claims_of(data: dict[str, Any], article: dict[str, Any]) -> list[dict[str, Any]]:
+def claims_of(data: dict[str, Any], article: dict[str, Any]) -> list[ClaimResult]:
     return [data["claims"][each] for each in article["claims"]]
 
 
-def kinds(rows: list[dict[str, Any]]) -> dict[str, int]:
+def models_of(data: dict[str, Any], slug: str) -> list[dict[str, Any]]:
+    return [m for m in data["models"] if m["name"].partition("/")[0] == slug]
+
+
+def kinds(rows: list[ClaimResult]) -> dict[str, int]:
     found = dict.fromkeys(STATUSES, 0)
     found["failing"] = 0
     for row in rows:
-        found[row["status"] if row["holds"] and row["status"] in found else "failing"] += 1
+        found[row.status if row.holds and row.status in found else "failing"] += 1
     return found
 
 
@@ -66,14 +79,13 @@ def cell(count: int) -> str:
     return str(count) if count else "·"
 
 
-def numbers(data: dict[str, Any], rows: list[dict[str, Any]], slug: str | None) -> list[str]:
+def numbers(rows: list[ClaimResult], models: list[dict[str, Any]]) -> list[str]:
     """The cells of the board: by status, mutants, errata, models."""
     count = kinds(rows)
-    models = [m for m in data["models"] if slug is None or m["name"].partition("/")[0] == slug]
     return [
         *(cell(count[s]) for s in STATUSES), cell(count["failing"]),
-        f"{sum(c['killed'] for c in rows)}/{sum(c['total'] for c in rows)}",
-        cell(sum(bool(c["info"].get("erratum")) for c in rows)), cell(len(models)),
+        f"{sum(c.killed for c in rows)}/{sum(c.total for c in rows)}",
+        cell(sum(bool(c.info.get("erratum")) for c in rows)), cell(len(models)),
     ]  # fmt: skip
 
 
@@ -81,13 +93,13 @@ def numbers(data: dict[str, Any], rows: list[dict[str, Any]], slug: str | None) 
 def totals_page(data: dict[str, Any]) -> Page:
     rows = list(data["claims"].values())
     begun = [a for a in data["articles"] if a["claims"]]
-    holding = sum(c["holds"] for c in rows)
-    engines = {e for c in rows for leaf in n.leaves(c["truth"]) for e in leaf.get("engines", ())}
+    holding = sum(c.holds for c in rows)
+    engines = {engine for c in rows for leaf in c.truth.leaves() for engine in leaf.engines}
     facts = [
         (f"{holding:,} of {len(rows):,}", "claims hold"),
-        (f"{sum(c['killed'] for c in rows):,} of {sum(c['total'] for c in rows):,}", "mutants refuted"),
+        (f"{sum(c.killed for c in rows):,} of {sum(c.total for c in rows):,}", "mutants refuted"),
         (f"{len(begun)} of {sum(len(a['titles']) for a in data['articles'])}", "articles so far"),
-        (f"{sum(bool(c['info'].get('erratum')) for c in rows)}", "errata with a counter-example"),
+        (f"{sum(bool(c.info.get('erratum')) for c in rows)}", "errata with a counter-example"),
         (f"{len(data['models'])}", "model presets"),
         (f"{len(engines)}", "engines"),
     ]
@@ -111,8 +123,8 @@ def board_page(data: dict[str, Any]) -> Page:
             continue
         name = nodes.paragraph("", "", n.link(titles[0]["en"], f"articles/{article['slug']}.html"))
         chinese = nodes.paragraph("", "", nodes.inline("", titles[0]["zh"], classes=["zh"]))
-        rows.append([[name, chinese], *numbers(data, claims_of(data, article), article["slug"])])
-    rows.append([n.plain("total"), *numbers(data, list(data["claims"].values()), None)])
+        rows.append([[name, chinese], *numbers(claims_of(data, article), models_of(data, article["slug"]))])
+    rows.append([n.plain("total"), *numbers(list(data["claims"].values()), data["models"])])
     return [nodes.container("", n.table(header, rows, ["board"]), classes=["wide"])]
 
 
@@ -135,17 +147,17 @@ def article_page(data: dict[str, Any], slug: str) -> Page:
     rows = claims_of(data, article)
     count = kinds(rows)
     tally = ", ".join(f"{count[s]} {s}" for s in STATUSES if count[s])
-    killed = f"{sum(c['killed'] for c in rows)} of {sum(c['total'] for c in rows)} mutants refuted"
+    killed = f"{sum(c.killed for c in rows)} of {sum(c.total for c in rows)} mutants refuted"
     found.append(n.plain(f"{len(rows)} claims: {tally}; {killed}.", "tally"))
     found.append(nodes.paragraph(
         "", "", nodes.Text("Check all of them: "), nodes.literal("", f"kexue verify {slug}"), classes=["command"]
     ))  # fmt: skip
     if article["figures"]:
         found.append(section("figures", "Figures", *map(figure, article["figures"])))
-    if models := [m for m in data["models"] if m["name"].partition("/")[0] == slug]:
+    if models := models_of(data, slug):
         code = f"from kexue.models import create_model\nmodel = create_model({models[0]['name']!r})"
         found.append(section("models", "Models", model_table(models), n.block(code, "python"), api_link(slug)))
-    found.append(section("claims", "Claims", *(n.claim_section(c["id"], c) for c in rows)))
+    found.append(section("claims", "Claims", *(n.claim_section(c, data["code"].get(c.id, ())) for c in rows)))
     return found
 
 
@@ -177,15 +189,11 @@ def zoo_page(data: dict[str, Any]) -> Page:
         return [n.plain("torch wasn't installed where this book was built: pip install 'kexue[models]'.")]
     found: Page = []
     for article in data["articles"]:
-        models = [m for m in data["models"] if m["name"].partition("/")[0] == article["slug"]]
-        if models:
-            title = nodes.title("", "", nodes.Text(article["titles"][0]["en"]))
-            found.append(nodes.section(
-                "", title, model_table(models),
-                nodes.paragraph("", "", nodes.Text("The mathematics they are held against: "),
-                                n.link(article["slug"], f"articles/{article['slug']}.html")),
-                ids=[article["slug"]], names=[],
-            ))  # fmt: skip
+        slug = article["slug"]
+        if models := models_of(data, slug):
+            mathematics = nodes.paragraph("", "", nodes.Text("The mathematics they are held against: "))
+            mathematics += n.link(slug, f"articles/{slug}.html")
+            found.append(section(slug, article["titles"][0]["en"], model_table(models), mathematics))
     return found
 
 
@@ -193,20 +201,19 @@ def zoo_page(data: dict[str, Any]) -> Page:
 def errata_page(data: dict[str, Any]) -> Page:
     found: Page = []
     for article in data["articles"]:
-        rows = [c for c in claims_of(data, article) if c["info"].get("erratum")]
+        rows = [c for c in claims_of(data, article) if c.info.get("erratum")]
         if not rows:
             continue
         entries = []
         for claim in rows:
-            name = claim["id"].partition("/")[2]
+            name = claim.id.partition("/")[2]
             head = nodes.paragraph(
                 "", "", n.link(name, f"articles/{article['slug']}.html#{name}"), nodes.Text(" "),
-                n.badge(claim["status"], claim["holds"]), classes=["erratum-name"],
+                n.badge(claim.status, claim.holds), classes=["erratum-name"],
             )  # fmt: skip
-            statement = (n.paragraphs(claim["info"].get("doc", "")) or [n.plain("")])[0]
+            statement = (n.paragraphs(claim.info.get("doc", "")) or [n.plain("")])[0]
             entries.append(nodes.container("", head, statement, n.printed(claim), classes=["erratum-entry"]))
-        title = nodes.title("", "", nodes.Text(article["titles"][0]["en"]))
-        found.append(nodes.section("", title, *entries, ids=[article["slug"]], names=[]))
+        found.append(section(article["slug"], article["titles"][0]["en"], *entries))
     return found or [n.plain("No errata are verified yet.")]
 
 
@@ -214,22 +221,21 @@ def engine_slug(name: str) -> str:
     return re.sub(r"[^a-z0-9]+", "-", name.lower()).strip("-")
 
 
-def uses(data: dict[str, Any]) -> dict[str, list[tuple[str, int, int]]]:
+def uses(claims: Iterable[ClaimResult]) -> dict[str, list[tuple[str, int, int]]]:
     """engine -> (claim, findings it established, findings it refuted)."""
     found: dict[str, dict[str, list[int]]] = {}
-    for claim in data["claims"].values():
-        checks = [(claim["truth"], 0), *((m["finding"], 1) for m in claim["mutants"])]
-        for checked, place in checks:
-            for leaf in n.leaves(checked):
-                for engine in leaf.get("engines", ()):
-                    found.setdefault(engine, {}).setdefault(claim["id"], [0, 0])[place] += 1
+    for claim in claims:
+        for checked, place in [(claim.truth, 0), *((result, 1) for _, result in claim.mutants)]:
+            for leaf in checked.leaves():
+                for engine in leaf.engines:
+                    found.setdefault(engine, {}).setdefault(claim.id, [0, 0])[place] += 1
     return {e: [(c, *counts) for c, counts in held.items()] for e, held in sorted(found.items())}  # type: ignore[misc]
 
 
 @page
 def engines_page(data: dict[str, Any]) -> Page:
     rows = []
-    for engine, held in uses(data).items():
+    for engine, held in data["uses"].items():
         rows.append([
             n.link(engine, f"{engine_slug(engine)}.html"), f"{len(held):,}", f"{sum(h[1] for h in held):,}",
             f"{sum(h[2] for h in held):,}",
@@ -240,7 +246,7 @@ def engines_page(data: dict[str, Any]) -> Page:
 
 @page
 def engine_page(data: dict[str, Any], name: str) -> Page:
-    held = uses(data)[name]
+    held = data["uses"][name]
     found: Page = [n.text(describe(name), "summary")]
     for article in data["articles"]:
         mine = [row for row in held if row[0].partition("/")[0] == article["slug"]]
