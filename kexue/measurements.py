@@ -70,8 +70,8 @@ class Results:
     groups: tuple[Group, ...]
 
     def floor(self, case: Case) -> float | None:
-        """Seconds that the operations of a case take at the rate of a large matrix product, or its bytes at the speed of
-        a large copy, both measured in this run; the larger of the two.
+        """Seconds for the operations of a case at the rate of a large matrix product, or for its bytes at the speed of a
+        large copy, both measured in this run; the larger of the two.
 
         A convolution by Winograd's method multiplies less than is counted, and can be below.
         """
