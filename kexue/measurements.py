@@ -70,10 +70,11 @@ class Results:
     groups: tuple[Group, ...]
 
     def floor(self, case: Case) -> float | None:
-        """Seconds for the operations of a case at the rate of a large matrix product, or for its bytes at the speed of a
-        large copy, both measured in this run; the larger of the two.
+        """The least time that the machine needs for a case, in seconds.
 
-        A convolution by Winograd's method multiplies less than is counted, and can be below.
+        It is the larger of two: the operations at the rate of a large matrix product, and the bytes at the speed of
+        a large copy, both measured in this run. None where neither is known. A convolution by Winograd's method
+        multiplies less than is counted, and can be below.
         """
         rate, speed = self._rate("flop"), self._rate("bytes")
         times = [case.extra["flop"] / rate] if rate and case.extra.get("flop") else []
