@@ -4,6 +4,9 @@ from __future__ import annotations
 
 import copy
 import math
+import os
+import subprocess
+import sys
 from itertools import pairwise
 
 import pytest
@@ -441,6 +444,41 @@ def test_fused_gives_the_bits_of_the_loop(options, dtype, betas):
             optimizer.step()
         found.append([p.detach() for p in held])
     assert same(found[0], found[1]) and same(found[0], found[2])
+
+
+INTERPRETED = """
+import itertools
+import torch
+from kexue.models.lion.kernel import fused_step_
+
+draw = lambda n, seed: torch.randn(n, generator=torch.Generator().manual_seed(seed))
+for n, dtype, betas, negate, mask, decay in itertools.product(
+    (1, 1000, 1024, 2050), (torch.float32, torch.bfloat16, torch.float16), ((0.9, 0.99), (0.3, 0.2), (0.0, 0.5)),
+    (False, True), (False, True), (1.0, 0.999),
+):
+    param, grad, momentum = (draw(n, seed).to(dtype) for seed in range(3))
+    grad[::7] = 0
+    momentum[::14] = 0
+    p, g, m = param.double(), -grad.double() if negate else grad.double(), momentum.double()
+    step = 0.01 * torch.sign(torch.lerp(m, g, 1 - betas[0]))
+    expected = decay * p - (step.where(g != 0, 0.0) if mask else step), torch.lerp(m, g, 1 - betas[1])
+    fused_step_(param, grad, momentum, 0.01, decay, 1 - betas[0], 1 - betas[1], negate, mask)
+    for got, exact in zip((param, momentum), expected):
+        error = ((got.double() - exact).abs() / (1 + exact.abs())).max()
+        assert error <= 2 * torch.finfo(dtype).eps, (n, dtype, betas, negate, mask, decay, float(error))
+"""
+
+
+def test_the_kernel_of_triton_without_a_gpu():
+    """Triton's interpreter has no fused multiply-add: it checks masks, signs, decay and tails, to two roundings."""
+    pytest.importorskip("triton")
+    done = subprocess.run(
+        [sys.executable, "-c", INTERPRETED],
+        env=os.environ | {"TRITON_INTERPRET": "1", "OMP_NUM_THREADS": "1"},
+        capture_output=True,
+        text=True,
+    )
+    assert done.returncode == 0, done.stderr
 
 
 @pytest.mark.parametrize(
