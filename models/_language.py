@@ -12,6 +12,7 @@ from jaxtyping import Float, Int
 from torch import Tensor
 
 from kexue.models._model import Model
+from kexue.models._torch import source
 
 
 class LanguageModel(Model):
@@ -120,4 +121,5 @@ def draw(
         p = ordered.softmax(dim=-1)
         outside = p.cumsum(dim=-1) - p >= top_p  # what comes before a token already has the mass
         scaled = scaled.masked_fill(outside.gather(-1, index.argsort(-1)), -math.inf)
-    return torch.multinomial(scaled.softmax(dim=-1), 1, generator=generator)[:, 0]
+    p = scaled.softmax(dim=-1).to(source(logits, generator))
+    return torch.multinomial(p, 1, generator=generator)[:, 0].to(logits.device)

@@ -1,8 +1,9 @@
-"""How torch runs at the moment: whether values can be looked at, and arithmetic that autocast leaves alone."""
+"""How torch runs at the moment: what can be looked at, where numbers are drawn, what autocast leaves alone."""
 
 from __future__ import annotations
 
 import contextlib
+from collections.abc import Sequence
 
 import torch
 from torch import Tensor
@@ -17,6 +18,19 @@ def full_precision(x: Tensor) -> contextlib.AbstractContextManager[None]:
     """No autocast, which would round products to 8 bits; a device without autocast (meta) needs nothing."""
     kind = x.device.type
     return torch.autocast(kind, enabled=False) if torch.amp.is_autocast_available(kind) else contextlib.nullcontext()
+
+
+def source(like: Tensor, generator: torch.Generator | None) -> torch.device:
+    """Where random numbers for `like` are drawn: on the generator's device, so that a CPU's gives the same ones to a
+    model on any device; without a generator where `like` is."""
+    return like.device if generator is None else generator.device
+
+
+def draw_normal(like: Tensor, generator: torch.Generator | None = None, shape: Sequence[int] | None = None) -> Tensor:
+    """Standard normal numbers of the dtype and device of `like`, and of its shape unless another is given."""
+    size = like.shape if shape is None else shape
+    drawn = torch.randn(size, generator=generator, dtype=like.dtype, device=source(like, generator))
+    return drawn.to(like.device)
 
 
 def is_sharded(x: Tensor) -> bool:

@@ -18,6 +18,8 @@ import torch
 from jaxtyping import Float
 from torch import Tensor
 
+from ._torch import draw_normal, source
+
 __all__ = [
     "CustomSDE",
     "GaussianMixture",
@@ -212,8 +214,9 @@ class GaussianMixture:
         return lambda x, t: self.score(x, sde.alpha_bar(t), sde.beta_bar(t))
 
     def sample(self, count: int, generator: torch.Generator | None = None) -> Float[Tensor, "count dim"]:
-        which = torch.multinomial(self.weights, count, replacement=True, generator=generator)
-        noise = torch.randn(count, self.means.shape[1], generator=generator, dtype=self.means.dtype)
+        weights = self.weights.to(source(self.weights, generator))
+        which = torch.multinomial(weights, count, replacement=True, generator=generator).to(self.means.device)
+        noise = draw_normal(self.means, generator, (count, self.means.shape[1]))
         return self.means[which] + self.stds[which, None] * noise
 
 
@@ -279,9 +282,6 @@ def sample_sde(
 
     network, score = score, checked
 
-    def noise_like(x: Tensor) -> Tensor:
-        return torch.randn(x.shape, generator=generator, dtype=x.dtype).to(x.device)
-
     def flow(x: Tensor, t: float) -> Tensor:
         return sde.reverse_drift(x, t, score, sigma=0.0)
 
@@ -290,11 +290,11 @@ def sample_sde(
         h = t - s
         if sampler == "euler-maruyama":
             sigma = churn * math.sqrt(sde.g2(t))
-            x = x - h * sde.reverse_drift(x, t, score, sigma) + sigma * math.sqrt(h) * noise_like(x)
+            x = x - h * sde.reverse_drift(x, t, score, sigma) + sigma * math.sqrt(h) * draw_normal(x, generator)
         elif sampler == "reverse-diffusion":
             ratio = sde.alpha_bar(t) / sde.alpha_bar(s)
             variance = sde.beta_bar(t) ** 2 - ratio**2 * sde.beta_bar(s) ** 2
-            x = (x + variance * score(x, t)) / ratio + math.sqrt(variance) / ratio * noise_like(x)
+            x = (x + variance * score(x, t)) / ratio + math.sqrt(variance) / ratio * draw_normal(x, generator)
         elif sampler == "ode-euler":
             x = x - h * flow(x, t)
         elif sampler == "ode-heun":
@@ -303,7 +303,7 @@ def sample_sde(
         else:
             x = _rk4(flow, x, t, s)
         for _ in range(corrector_steps):
-            z, gradient = noise_like(x), score(x, s)
+            z, gradient = draw_normal(x, generator), score(x, s)
             size = 2 * (snr * z.flatten(1).norm(dim=1).mean() / gradient.flatten(1).norm(dim=1).mean()) ** 2
             x = x + size * gradient + (2 * size).sqrt() * z
     if denoise:
@@ -350,7 +350,9 @@ def log_likelihood(
     """
     if divergence not in ("exact", "hutchinson"):
         raise ValueError(f"divergence must be exact or hutchinson, got {divergence!r}")
-    probe = (torch.randint(2, x.shape, generator=generator) * 2 - 1).to(x) if divergence == "hutchinson" else None
+    probe = None
+    if divergence == "hutchinson":
+        probe = (torch.randint(2, x.shape, generator=generator, device=source(x, generator)) * 2 - 1).to(x)
 
     def speed(x: Tensor, t: float) -> tuple[Tensor, Tensor]:
         with torch.enable_grad():

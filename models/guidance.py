@@ -12,9 +12,10 @@ from collections.abc import Callable
 
 import torch
 import torch.nn.functional as F
-from jaxtyping import Bool, Float, Int
+from jaxtyping import Float, Int
 from torch import Tensor, nn
 
+from ._torch import source
 from .ddpm import NoiseSchedule
 from .ddpm.process import Denoiser, at
 
@@ -63,8 +64,8 @@ def drop_labels(
     """Labels of which each is `null` with this probability, for classifier-free training."""
     if not 0 < probability < 1:
         raise ValueError(f"probability must be in (0, 1), got {probability}: else one network isn't trained")
-    dropped: Bool[Tensor, "batch"] = torch.rand(labels.shape, generator=generator).to(labels.device) < probability
-    return labels.masked_fill(dropped, null)
+    dropped = torch.rand(labels.shape, generator=generator, device=source(labels, generator)) < probability
+    return labels.masked_fill(dropped.to(labels.device), null)
 
 
 class ClassifierGuidance:
@@ -115,15 +116,16 @@ class ClassifierGuidance:
         """γ(β_t²/α_t)∇ln p(y|x_t): for γ = 1 exactly E[x_{t−1}|x_t, y] − E[x_{t−1}|x_t] (claim
         guidance/exact-mean-shift)."""
         when = torch.full((len(x),), t, device=x.device)
-        factor = float(self.schedule.beta[t]) ** 2 / float(self.schedule.alpha[t])
-        return factor * self.scale * gradient_of(lambda z: self.log_prob(z, when), x)
+        alpha, beta, *_ = self.schedule.level(t)
+        return beta**2 / alpha * self.scale * gradient_of(lambda z: self.log_prob(z, when), x)
 
 
 def conditional_mean(
     x: Float[Tensor, "batch *shape"], t: int, eps: Float[Tensor, "batch *shape"], schedule: NoiseSchedule
 ) -> Float[Tensor, "batch *shape"]:
     """E[x_{t−1}|x_t] = (x_t − (β_t²/β̄_t)ε)/α_t for the exact (conditional) ε."""
-    return (x - float(schedule.beta[t]) ** 2 / float(schedule.beta_bar[t]) * eps) / float(schedule.alpha[t])
+    alpha, beta, _, beta_bar = schedule.level(t)
+    return (x - beta**2 / beta_bar * eps) / alpha
 
 
 class SimilarityGuidance:

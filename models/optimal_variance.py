@@ -17,6 +17,7 @@ import torch
 from jaxtyping import Float
 from torch import Tensor, nn
 
+from ._torch import draw_normal
 from .ddpm import NoiseSchedule
 from .ddpm.process import Denoiser, chain_of, posterior_variance, q_sample, step_mean
 
@@ -34,8 +35,7 @@ METHODS = ("eps", "x0", "residual")
 
 def step_gamma(s: int, t: int, lambda2: float, schedule: NoiseSchedule) -> float:
     """γ of the step t → s."""
-    a_s, a_t = (float(schedule.alpha_bar[i]) for i in (s, t))
-    b_s, b_t = (float(schedule.beta_bar[i]) for i in (s, t))
+    (*_, a_s, b_s), (*_, a_t, b_t) = schedule.level(s), schedule.level(t)
     if not 0 <= lambda2 <= b_s**2 * (1 + 1e-12):
         raise ValueError(f"lambda2 must be in [0, β̄_s² = {b_s**2:.6g}], got {lambda2:.6g}")
     return a_s - a_t * math.sqrt(max(0.0, b_s**2 - lambda2)) / b_t
@@ -59,10 +59,10 @@ def noise_second_moments(
     centre = x0.mean(0, keepdim=True)
     for t in range(1, schedule.steps + 1):
         when = torch.full((len(x0),), t, device=x0.device)
-        noise = torch.randn(x0.shape, generator=generator, dtype=x0.dtype).to(x0.device)
+        noise = draw_normal(x0, generator)
         xt = q_sample(x0, when, noise, schedule)
         eps = denoiser(xt, when)
-        mean = (xt - float(schedule.beta_bar[t]) * eps) / float(schedule.alpha_bar[t])
+        mean = (xt - schedule.level(t).beta_bar * eps) / schedule.level(t).alpha_bar
         for name, value in (("eps", eps), ("residual", noise - eps), ("x0", mean - centre)):
             table[name][t] = value.double().square().mean()
     return table
@@ -138,12 +138,12 @@ class AnalyticSampler:
             raise ValueError(f"sigma_bar2 must be ≥ 0, got {float(sigma_bar2.min()):.6g}")
         if not 0 <= eta <= 1:
             raise ValueError(f"eta must be in [0, 1], got {eta}")
-        self.schedule, self.sigma_bar2, self.eta, self.last_std = schedule, sigma_bar2, eta, last_std
+        self.schedule, self.sigma_bar2, self.eta, self.last_std = schedule, sigma_bar2.tolist(), eta, last_std
 
     def variance(self, s: int, t: int) -> tuple[float, float]:
         """(λ², λ² + γ²σ̄_t²) of a step t → s."""
         lambda2 = self.eta**2 * posterior_variance(s, t, self.schedule)
-        return lambda2, optimal_sigma2(s, t, lambda2, float(self.sigma_bar2[t]), self.schedule)
+        return lambda2, optimal_sigma2(s, t, lambda2, self.sigma_bar2[t], self.schedule)
 
     @torch.no_grad()
     def sample(
@@ -167,7 +167,7 @@ class AnalyticSampler:
                 deviation = min(deviation, self.last_std)
             if s == 0 and not final_noise:
                 deviation = 0.0
-            x = mean + deviation * torch.randn(x.shape, generator=generator, dtype=x.dtype).to(x.device)
+            x = mean + deviation * draw_normal(x, generator)
         return x
 
 

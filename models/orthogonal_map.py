@@ -24,7 +24,7 @@ import torch
 from jaxtyping import Float, Inexact
 from torch import Tensor, nn
 
-from ._torch import is_traced
+from ._torch import draw_normal, is_traced
 
 __all__ = [
     "VectorToVector",
@@ -111,7 +111,7 @@ def random_orthogonal_map(
     """T drawn uniformly (Haar) from {T ∈ O(d): Ta = b}: one solution after a uniform map of the complement of a."""
     a, b = _unit_vectors(a, b, "auto", normalize)
     dim = a.shape[-1]
-    noise = torch.randn(*a.shape[:-1], dim - 1, dim - 1, dtype=a.dtype, generator=generator).to(a.device)
+    noise = draw_normal(a, generator, (*a.shape[:-1], dim - 1, dim - 1))
     q, r = torch.linalg.qr(noise)
     inner = torch.zeros(*a.shape[:-1], dim, dim, dtype=a.dtype, device=a.device)
     inner[..., 0, 0] = 1

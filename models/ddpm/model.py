@@ -11,6 +11,7 @@ from jaxtyping import Float, Int
 from torch import Tensor, nn
 
 from kexue.models._model import Config, Model
+from kexue.models._torch import draw_normal
 
 from .process import q_sample, sample_chain
 from .schedule import NoiseSchedule, article_schedule, cosine_schedule, linear_schedule
@@ -66,13 +67,13 @@ class Diffusion(Model):
         """Images in about [−1, 1]; options as `sample_chain`."""
         c = self.config
         parameter = next(self.parameters())
-        x = torch.randn(count, c.channels, c.image_size, c.image_size, generator=generator)
+        x = draw_normal(parameter, generator, (count, c.channels, c.image_size, c.image_size))
         was_training = self.training
         self.eval()
         try:
             return sample_chain(
-                self, x.to(parameter.device, parameter.dtype), self.schedule, steps=steps, sampler=sampler,
-                variance=variance, eta=eta, clip_x0=clip_x0, generator=generator,
+                self, x, self.schedule, steps=steps, sampler=sampler, variance=variance, eta=eta, clip_x0=clip_x0,
+                generator=generator,
             )  # fmt: skip
         finally:
             self.train(was_training)
@@ -116,9 +117,7 @@ class DDPM(Diffusion, config=DDPMConfig):
         else:
             alpha = article_schedule(c.steps) if c.schedule == "article" else cosine_schedule(c.steps)
         self.schedule = NoiseSchedule(alpha)
-        self.network = UNet(
-            c.image_size, c.channels, c.width, c.multipliers, c.num_blocks, c.attention, c.dropout
-        )
+        self.network = UNet(c.image_size, c.channels, c.width, c.multipliers, c.num_blocks, c.attention, c.dropout)
         self.blocks = nn.ModuleList()  # FSDP shards the whole: its stages have skips between them
 
 

@@ -14,6 +14,7 @@ import torch
 from jaxtyping import Float, Int
 from torch import Tensor
 
+from .._torch import draw_normal
 from .schedule import NoiseSchedule
 
 Denoiser = Callable[[Tensor, Tensor], Tensor]
@@ -133,8 +134,8 @@ def ddim_step(
 def posterior_variance(s: int, t: int, schedule: NoiseSchedule) -> float:
     """β̃² of a step t → s: (β̄_s/β̄_t)² (1 − (ᾱ_t/ᾱ_s)²)."""
     _check_step(s, t, schedule)
-    a_ratio = float(schedule.alpha_bar[t] / schedule.alpha_bar[s])
-    return float(schedule.beta_bar[s] / schedule.beta_bar[t]) ** 2 * max(0.0, 1 - a_ratio**2)
+    start, end = schedule.level(t), schedule.level(s)
+    return (end.beta_bar / start.beta_bar) ** 2 * max(0.0, 1 - (start.alpha_bar / end.alpha_bar) ** 2)
 
 
 def step_mean(
@@ -147,8 +148,7 @@ def step_mean(
 ) -> Float[Tensor, "batch *shape"]:
     """ᾱ_s x̂_0 + √(β̄_s² − σ²) ε: the mean of the family's member σ. Raises ValueError as `ddim_step`."""
     _check_step(s, t, schedule)
-    a_s, a_t = (float(schedule.alpha_bar[i]) for i in (s, t))
-    b_s, b_t = (float(schedule.beta_bar[i]) for i in (s, t))
+    (*_, a_s, b_s), (*_, a_t, b_t) = schedule.level(s), schedule.level(t)
     if not 0 <= sigma <= b_s * (1 + 1e-12):
         raise ValueError(f"sigma must be in [0, β̄_s = {b_s:.6g}], got {sigma:.6g}")
     return a_s * ((xt - b_t * eps) / a_t) + math.sqrt(max(0.0, b_s**2 - sigma**2)) * eps
@@ -176,7 +176,7 @@ def ddpm_step(
     small = posterior_variance(s, t, schedule)
     mean = step_mean(xt, t, s, eps, schedule, math.sqrt(small))
     if variance == "large":
-        value = 1 - float(schedule.alpha_bar[t] / schedule.alpha_bar[s]) ** 2
+        value = 1 - (schedule.level(t).alpha_bar / schedule.level(s).alpha_bar) ** 2
     else:
         value = small if variance == "small" else float(variance)
     if value < 0:
@@ -249,7 +249,7 @@ def sample_chain(
             raise ValueError(f"the denoiser must return the shape {tuple(x.shape)}, got {tuple(eps.shape)}")
         if clip_x0:
             eps = x0_to_eps(x, when, eps_to_x0(x, when, eps, schedule).clamp(-1, 1), schedule)
-        noise = torch.randn(x.shape, generator=generator, dtype=x.dtype).to(x.device) if s else None
+        noise = draw_normal(x, generator) if s else None
         if sampler == "ddpm":
             x = ddpm_step(x, t, s, eps, schedule, variance=variance, noise=noise)
         else:
@@ -265,8 +265,7 @@ def ddim_encode(
     x = x0
     for s, t in pairwise(chain_of(schedule, steps, None)):
         eps = denoiser(x, torch.full((len(x),), max(s, 1), device=x.device))
-        a_s, a_t = (float(schedule.alpha_bar[i]) for i in (s, t))
-        b_s, b_t = (float(schedule.beta_bar[i]) for i in (s, t))
+        (*_, a_s, b_s), (*_, a_t, b_t) = schedule.level(s), schedule.level(t)
         x = a_t * ((x - b_s * eps) / a_s) + b_t * eps
     return x
 
@@ -286,23 +285,23 @@ def elbo_terms(
     al., equation 13); its variance is that of t = 2. The sum over log 2 and the number of values is bits per dimension.
     """
     batch = len(x0)
-    a_T2 = float(schedule.alpha_bar[-1]) ** 2
+    a_T2 = schedule.level(schedule.steps).alpha_bar ** 2
     values = x0[0].numel()
     last = 0.5 * (a_T2 * x0.flatten(1).double().square().sum(1) - values * a_T2 - values * math.log1p(-a_T2))
     middle = []
     for t in range(2, schedule.steps + 1):
-        noise = torch.randn(x0.shape, generator=generator, dtype=x0.dtype).to(x0.device)
+        noise = draw_normal(x0, generator)
         when = torch.full((batch,), t, device=x0.device)
         eps = denoiser(q_sample(x0, when, noise, schedule), when)
-        s = schedule
-        weight = 0.5 * float((s.beta[t] / (s.beta_bar[t - 1] * s.alpha[t])).square())
+        alpha, beta, *_ = schedule.level(t)
+        weight = 0.5 * (beta / (schedule.level(t - 1).beta_bar * alpha)) ** 2
         middle.append(weight * (noise - eps).flatten(1).double().square().sum(1))
     when = torch.ones(batch, dtype=torch.long, device=x0.device)
-    noise = torch.randn(x0.shape, generator=generator, dtype=x0.dtype).to(x0.device)
+    noise = draw_normal(x0, generator)
     xt = q_sample(x0, when, noise, schedule)
     mean = eps_to_x0(xt, when, denoiser(xt, when), schedule)
     two = min(2, schedule.steps)
-    deviation = float(schedule.beta_bar[two - 1] * schedule.beta[two] / schedule.beta_bar[two])
+    deviation = schedule.level(two - 1).beta_bar * schedule.level(two).beta / schedule.level(two).beta_bar
     half = 1 / (levels - 1)
     upper = torch.where(x0 > 1 - half, math.inf, (x0 + half - mean) / deviation)
     lower = torch.where(x0 < -1 + half, -math.inf, (x0 - half - mean) / deviation)

@@ -3,10 +3,20 @@
 from __future__ import annotations
 
 import math
+from typing import NamedTuple
 
 import torch
 from jaxtyping import Float
 from torch import Tensor, nn
+
+
+class NoiseLevel(NamedTuple):
+    """The values of a schedule at one t, as numbers of the host."""
+
+    alpha: float
+    beta: float
+    alpha_bar: float
+    beta_bar: float
 
 
 class NoiseSchedule(nn.Module):
@@ -41,13 +51,22 @@ class NoiseSchedule(nn.Module):
         self.register_buffer("beta", torch.cat((0 * one, (-torch.expm1(2 * log)).sqrt())), persistent=False)
         self.register_buffer("alpha_bar", log_bar.exp(), persistent=False)
         self.register_buffer("beta_bar", (-torch.expm1(2 * log_bar)).sqrt(), persistent=False)
+        self._levels: list[NoiseLevel] = []
 
     @property
     def steps(self) -> int:
         return len(self.alpha) - 1
 
+    def level(self, t: int) -> NoiseLevel:
+        """α_t, β_t, ᾱ_t and β̄_t. The tables are read from their device once, so that no step of a chain waits."""
+        if not self._levels:
+            tables = (self.alpha, self.beta, self.alpha_bar, self.beta_bar)
+            self._levels = [NoiseLevel(*values) for values in torch.stack(tables, dim=1).tolist()]
+        return self._levels[t]
+
     def _apply(self, fn, recurse=True):  # type: ignore[no-untyped-def]
         """Casts of a model leave the tables in float64; only the device changes."""
+        self._levels = []
         kept = dict(self.named_buffers())
         super()._apply(fn, recurse)
         for name, buffer in kept.items():

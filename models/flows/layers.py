@@ -182,8 +182,8 @@ def _moments(x: Tensor) -> tuple[Tensor, Tensor, Tensor]:
     """Mean and variance of each channel, and the number of samples, over the batches of all processes together."""
     x = wide(x)
     over = [0, *range(2, x.ndim)]
-    head = torch.cat((x.sum(over), x.new_tensor([len(x) * pixels(x), len(x)])))
-    head = _total(head)
+    counts = (x.new_full((1,), len(x) * pixels(x)), x.new_full((1,), len(x)))  # filled on the device, not copied to it
+    head = _total(torch.cat((x.sum(over), *counts)))
     mean = head[:-2] / head[-2]
     variance = _total((x - per_channel(mean, x)).square().sum(over)) / head[-2]
     return mean, variance, head[-1]

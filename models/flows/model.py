@@ -13,6 +13,7 @@ from jaxtyping import Float
 from torch import Tensor, nn
 
 from kexue.models._model import Config, Model
+from kexue.models._torch import source
 
 from .couplings import AdditiveCoupling, AffineCoupling, CouplingResNet, GlowNet, MaskedCoupling, NiceNet, ZeroConv2d
 from .images import dequantise, grey_levels, quantise
@@ -146,13 +147,12 @@ class ImageFlow(Model):
             raise ValueError(f"count must be at least 0, got {count}")
         self._check_ready()
         p = next(self.parameters())
-        source = "cpu" if generator is None else generator.device
-        eps = []
+        device, eps = source(p, generator), []
         for shape in self.latent_shapes:
             if self.prior == "logistic":
-                drawn = torch.rand(count, *shape, generator=generator, device=source).clamp(1e-7, 1 - 1e-7).logit()
+                drawn = torch.rand(count, *shape, generator=generator, device=device).clamp(1e-7, 1 - 1e-7).logit()
             else:
-                drawn = torch.randn(count, *shape, generator=generator, device=source)
+                drawn = torch.randn(count, *shape, generator=generator, device=device)
             eps.append(temperature * drawn.to(p.device, p.dtype))
         was_training = self.training
         self.eval()

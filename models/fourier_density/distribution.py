@@ -15,7 +15,7 @@ from torch import Tensor
 from torch.distributions import Distribution, constraints
 from torch.nn.functional import logsigmoid
 
-from .._torch import full_precision, is_traced
+from .._torch import full_precision, is_traced, source
 from .series import (
     _shares,
     _windowed,
@@ -219,7 +219,7 @@ class _SeriesDistribution(Distribution):
         """Φ⁻¹(U); differentiable in the parameters."""
         shape = self._extended_shape(torch.Size(sample_shape))
         real = self.a.real
-        u = torch.rand(shape, dtype=real.dtype, generator=generator, device=generator.device if generator else None)
+        u = torch.rand(shape, dtype=real.dtype, generator=generator, device=source(real, generator))
         tiny = torch.finfo(real.dtype).eps / 4
         return self.icdf(u.to(real.device).clamp(min=tiny, max=1 - 2 * tiny))
 

@@ -9,6 +9,8 @@ import torch.distributed as dist
 from jaxtyping import Bool, Float, Int
 from torch import Tensor, nn
 
+from kexue.models._torch import source
+
 SCORES_AT_ONCE = 2**20  # distances that `get_shortcodes` holds at a time: they stay in the cache
 SMALLEST_COUNT = 0.01  # a code's count is not taken for less, so that an unused code has a mean
 
@@ -135,7 +137,8 @@ class LearnableVQ(nn.Module):
             raise ValueError(
                 f"keys must hold at least num_codes = {codes} vectors for each head, got {points.shape[2]}"
             )
-        chosen = torch.randperm(points.shape[2], generator=generator)[:codes].to(points.device)
+        order = torch.randperm(points.shape[2], generator=generator, device=source(points, generator))
+        chosen = order[:codes].to(points.device)
         self.c_sum.copy_(points[0, :, chosen])
         self.c_count.fill_(1.0)
         errors = []
