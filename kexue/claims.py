@@ -3,8 +3,10 @@
 from __future__ import annotations
 
 import inspect
+import linecache
 from collections.abc import Callable, Iterable, Mapping, Sequence
 from dataclasses import dataclass
+from types import FunctionType
 from typing import Any, TypeVar
 
 F = TypeVar("F", bound=Callable[..., Any])
@@ -117,12 +119,31 @@ def _late(value: Any) -> Any:
 
 def _difference(defaults: Mapping[str, Any], values: Mapping[str, Any]) -> str:
     def show(value: Any) -> str:
-        if inspect.isfunction(value):
-            return "another function" if value.__name__ == "<lambda>" else value.__name__
-        text = str(value)
+        if inspect.isroutine(value) or inspect.isfunction(inspect.unwrap(value)):
+            text = _source(value) if value.__name__ == "<lambda>" else value.__name__
+        else:
+            text = str(value)
         return text if len(text) <= 80 else text[:77] + "…"
 
     return ", ".join(f"{name}: {show(defaults.get(name))} → {show(value)}" for name, value in values.items())
+
+
+def _source(function: FunctionType) -> str:
+    """A lambda as it is written, on one line; "another function" where its source can't be read."""
+    code = function.__code__
+    spans = [(a, c, b, d) for a, b, c, d in code.co_positions() if None not in (a, b, c, d) and (a, c) != (b, d)]
+    lines = linecache.getlines(code.co_filename)
+    if not spans or not lines:
+        return "another function"
+    first, start = min((a, c) for a, c, _, _ in spans)
+    last, end = max((b, d) for _, _, b, d in spans)
+    encoded = [line.encode() for line in lines[first - 1 : last]]  # columns are counted in bytes
+    encoded[-1] = encoded[-1][:end]
+    encoded[0] = encoded[0][start:]
+    body = " ".join(line.decode().strip() for line in encoded)
+    signature = inspect.signature(function)
+    bare = [p.replace(default=p.empty) for p in signature.parameters.values()]
+    return f"lambda {str(signature.replace(parameters=bare))[1:-1]}: {body}" if bare else body
 
 
 def _as_mutant(value: Any) -> Mutant:

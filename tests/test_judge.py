@@ -2,10 +2,12 @@
 
 from __future__ import annotations
 
+import functools
 import textwrap
 
 import pytest
 
+from kexue import claim
 from kexue.findings import Finding, Verdict
 from kexue.judge import ClaimResult, judge, merge
 from kexue.worker import run_job
@@ -198,3 +200,33 @@ def test_witnesses_in_two_rooms() -> None:
     assert merge([proved, absent]).holds
     assert not merge([absent, absent]).holds
     assert not merge([proved, refuted]).holds and "contradict" in " ".join(merge([proved, refuted]).reasons)
+
+
+def _squared(x):
+    return x * x
+
+
+def squared(x):
+    return x * x
+
+
+def test_mutants_show_the_functions_that_they_change() -> None:
+    """Lambdas as they are written, functions by their names: no addresses, which change from run to run."""
+
+    @claim(
+        mutants=[
+            dict(power=lambda x, *, n=2: (x
+                                          + n)),
+            dict(power=squared), dict(size=len), dict(late=lambda: 2 + 3), dict(power=functools.cache(squared)),
+        ]
+    )  # fmt: skip
+    def c(power=lambda x: x**2, size=abs, late=1):
+        """Functions."""
+
+    assert [m["label"] for m in c.__kexue__.describe("demo/c")["mutants"]] == [
+        "power: lambda x: x**2 → lambda x, *, n: x + n",
+        "power: lambda x: x**2 → squared",
+        "size: abs → len",
+        "late: 1 → 2 + 3",
+        "power: lambda x: x**2 → squared",
+    ]

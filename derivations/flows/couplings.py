@@ -292,7 +292,7 @@ def relu_sign_trick(last=lambda u: Max(u, 0), sign=-1, both=lambda p: p <= 0):
 
 @erratum(printed=dict(scale=sp.Integer(1)), mutants=[dict(scale=1 / (1 + exp(-1))), dict(shift=1)])
 def zero_init_not_identity(scale=1 / (1 + exp(-2)), shift=0):
-    r"""A zero last convolution makes an *additive* coupling the identity, but Glow's affine form then multiplies by
+    r"""A zero last convolution makes an additive coupling the identity, but Glow's affine form then multiplies by
     $\sigma(2) = 0.880797\ldots$: the log-determinant is −0.126928… for each changed entry.
 
     The article says that zero initialisation gives the identity ("the input and the output are the same"); W, a random

@@ -135,8 +135,7 @@ def _evidence(value: Any) -> nodes.Node:
 def mutants(claim: ClaimResult) -> nodes.table:
     rows = []
     for info, result in claim.mutants:
-        name = "printed" if info["key"] == "printed" else f"{int(info['key']) + 1}"
-        rows.append([name, nodes.literal("", info["label"]), badge(result.verdict), result.example() or "·"])
+        rows.append([str(info["key"]), nodes.literal("", info["label"]), badge(result.verdict), result.example() or "·"])
     return table(["", "change", "verdict", "counter-example"], rows, ["mutants"])
 
 
