@@ -131,12 +131,15 @@ def _difference(defaults: Mapping[str, Any], values: Mapping[str, Any]) -> str:
 def _source(function: FunctionType) -> str:
     """A lambda as it is written, on one line; "another function" where its source can't be read."""
     code = function.__code__
-    spans = [(a, c, b, d) for a, b, c, d in code.co_positions() if None not in (a, b, c, d) and (a, c) != (b, d)]
+    starts, ends = set(), set()
+    for first, last, start, end in code.co_positions():
+        if first is not None and last is not None and start is not None and end is not None and (start or end):
+            starts.add((first, start))
+            ends.add((last, end))
     lines = linecache.getlines(code.co_filename)
-    if not spans or not lines:
+    if not starts or not lines:
         return "another function"
-    first, start = min((a, c) for a, c, _, _ in spans)
-    last, end = max((b, d) for _, _, b, d in spans)
+    (first, start), (last, end) = min(starts), max(ends)
     encoded = [line.encode() for line in lines[first - 1 : last]]  # columns are counted in bytes
     encoded[-1] = encoded[-1][:end]
     encoded[0] = encoded[0][start:]

@@ -135,7 +135,8 @@ def _evidence(value: Any) -> nodes.Node:
 def mutants(claim: ClaimResult) -> nodes.table:
     rows = []
     for info, result in claim.mutants:
-        rows.append([str(info["key"]), nodes.literal("", info["label"]), badge(result.verdict), result.example() or "·"])
+        change = nodes.literal("", info["label"])
+        rows.append([str(info["key"]), change, badge(result.verdict), result.example() or "·"])
     return table(["", "change", "verdict", "counter-example"], rows, ["mutants"])
 
 
