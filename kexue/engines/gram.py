@@ -110,6 +110,8 @@ class Vector:
     def __str__(self) -> str:
         return " + ".join(f"({c})·{n}" for c, n in zip(self.coefficients, self.gram.names, strict=True) if c) or "0"
 
+    __repr__ = __str__
+
 
 class Operator:
     """αI + V M Vᵀ."""

@@ -72,6 +72,8 @@ class _Search:
         if missing := sorted(map(str, free - set(symbols))):
             raise ValueError(f"symbols must contain all free symbols, {', '.join(missing)} missing")
         self.given, self.symbols, self.avoid, self.budget = given, symbols, avoid, budget
+        self.plain = [(g, g.free_symbols) for g in given if not fm.quantified(g)]
+        self.parts = [(e, e.free_symbols) for e in avoid]
         self.sorts = {s: sort(s) for s in symbols}
 
     def points(self, count: int) -> Iterator[Point]:
@@ -146,14 +148,15 @@ class _Search:
                 yield from self.small(rest, point, rng, seed)
 
     def possible(self, symbol: sp.Symbol, point: Point) -> bool:
-        """Whether what involves the newest symbol isn't false, and is true where all its symbols have values."""
+        """Whether what involves the newest symbol isn't false, and is true and defined once all its symbols are known."""
         known = set(point)
-        for g in self.given:
-            if symbol in g.free_symbols and not fm.quantified(g):
+        for g, own in self.plain:
+            if symbol in own:
                 truth = fm.exact_truth(g, point)
-                if truth is False or (truth is None and g.free_symbols <= known):
+                if truth is False or (truth is None and own <= known):
                     return False
-        return all(fm.is_defined(e, point) is not False for e in self.avoid if e.free_symbols <= known)
+        newly = (e for e, own in self.parts if own <= known and (symbol in own or not own))
+        return all(fm.is_defined(e, point) is not False for e in newly)
 
     def candidates(self, symbol: sp.Symbol, partial: Point, rng: random.Random, seed: int) -> list[sp.Expr]:
         pool: tuple[sp.Expr, ...] = {"real": REALS, "integer": INTEGERS, "complex": COMPLEX}[self.sorts[symbol]]
@@ -164,10 +167,11 @@ class _Search:
                     self.left -= 9  # a factorisation costs more than a candidate
                     return [r for r in roots if self.sorts[symbol] != "integer" or isinstance(r, sp.Integer)]
         start = seed * 5 % len(pool)
-        fresh = [v for v in pool[start:] + pool[:start] if v not in partial.values()]
+        taken = set(partial.values())
+        fresh = [v for v in pool[start:] + pool[:start] if v not in taken]
         if self.sorts[symbol] == "real":
             fresh += [sp.Rational(rng.randint(-50, 50), rng.randint(1, 30)) for _ in range(6)]
-        used = [v for v in pool if v in partial.values()]
+        used = [v for v in pool if v in taken]
         return list(dict.fromkeys(fresh)) + used
 
     def by_z3(self, count: int) -> Iterator[Point]:
