@@ -148,7 +148,7 @@ class _Search:
                 yield from self.small(rest, point, rng, seed)
 
     def possible(self, symbol: sp.Symbol, point: Point) -> bool:
-        """Whether what involves the newest symbol isn't false, and is true and defined once all its symbols are known."""
+        """Whether what has the newest symbol isn't false, and once it has no other left, is true and defined."""
         known = set(point)
         for g, own in self.plain:
             if symbol in own:
