@@ -137,7 +137,7 @@ def _source(function: FunctionType) -> str:
             starts.add((first, start))
             ends.add((last, end))
     lines = linecache.getlines(code.co_filename)
-    if not starts or not lines:
+    if not starts or len(lines) < max(ends)[0]:
         return "another function"
     (first, start), (last, end) = min(starts), max(ends)
     encoded = [line.encode() for line in lines[first - 1 : last]]  # columns are counted in bytes

@@ -202,10 +202,6 @@ def test_witnesses_in_two_rooms() -> None:
     assert not merge([proved, refuted]).holds and "contradict" in " ".join(merge([proved, refuted]).reasons)
 
 
-def _squared(x):
-    return x * x
-
-
 def squared(x):
     return x * x
 
